@@ -1,0 +1,1 @@
+"""Sockets: listener, pump, cancel, back-pressure, drain. asyncio on uvloop."""

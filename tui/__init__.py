@@ -1,0 +1,1 @@
+"""How people meet pgcoach: the command line, the full-screen application, reports."""

@@ -1,0 +1,1 @@
+"""What ran, and what is wrong with it."""

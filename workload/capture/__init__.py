@@ -1,0 +1,1 @@
+"""From executions to the store: aggregation in the worker, the recorder process behind it."""
