@@ -69,7 +69,8 @@ class Step(msgspec.Struct, array_like=True, frozen=True):
     rows: int
     duration_us: int
     gap_us: int
-    """Client think time before it."""
+    """Client think time before it; −1 when it was sent before the answer to the one before had come
+    (pipelined, or another statement of the same Query message): no round trip of its own."""
     transaction: int
     """Ordinal of the transaction within the unit, from 1; 0 outside of any."""
     result_hash: int
@@ -114,6 +115,14 @@ class Unit(msgspec.Struct, array_like=True, frozen=True):
     call_oids: dict[int, tuple[int, ...]]
     statement_names: dict[int, str]
     """Statement to a prepared statement's name seen with it: a hint at the driver."""
+    part: int = 0
+    """A unit that runs long is sent in parts: 0 for its first, then 1, 2, …"""
+    carried: int = 0
+    """The first so many steps were sent in an earlier part; they stand here for ``columns`` to refer to."""
+    prior_calls: dict[int, int] = {}
+    """Statement to its calls in the parts before this one."""
+    overflow: dict[int, tuple[int, int]] = {}
+    """Statement to calls and microseconds of the dropped steps."""
 
 
 class Delta(msgspec.Struct, array_like=True, frozen=True):
