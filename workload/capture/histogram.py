@@ -85,7 +85,7 @@ class Histogram:
         return tuple(result)
 
     def to_bytes(self) -> bytes:
-        """Compact form: the width of a count in bytes, the indexes (2 bytes each), the counts; little-endian."""
+        """Compact, little-endian: the width of a count in bytes, the indexes (2 bytes each), the counts."""
         counts = self.counts
         if not counts:
             return b""

@@ -1,0 +1,1 @@
+"""One file a schema version. A released one is never edited."""
