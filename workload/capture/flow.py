@@ -4,8 +4,8 @@ Asked only for units of work in which something repeats, in the worker, because 
 rows. All results of one statement count as one relation: in a loop inside a loop every inner parameter
 comes from another result of the outer child.
 
-The answer is kept loose on purpose (half of the parameters suffice): the detector has the catalog and
-decides by provenance, coverage and order. What the detector cannot judge without the values is judged here:
+The answer is kept loose on purpose (half of the parameters suffice, or half of the rows where only the
+head of a large result was kept): the detector has the catalog and decides by provenance, coverage and order. What the detector cannot judge without the values is judged here:
 dense ranges of integers, and columns that tell next to nothing.
 """
 
@@ -134,10 +134,12 @@ def _covering(same: list[FlowingColumn], wanted: Sequence[Wanted]) -> list[Flowi
         distinct.append(folded)
         for text in folded:
             first_at.setdefault(text, flowing.result.sequence)
+    partial = any(len(flowing.texts) < flowing.result.step.rows for flowing in same)
     used: set[bytes] = set()
     for want in wanted:
         hits = {text for text, last in want.last_seen.items() if first_at.get(text, last) < last}
-        if len(hits) >= MIN_HITS and len(hits) >= MIN_COVERAGE * len(want.last_seen):
+        known = min(len(want.last_seen), len(first_at)) if partial else len(want.last_seen)
+        if len(hits) >= MIN_HITS and len(hits) >= MIN_COVERAGE * known:
             used |= hits
     if not used:
         return []

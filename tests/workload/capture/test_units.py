@@ -59,6 +59,7 @@ class Talk:
         columns: Sequence[tuple[str, int, int, int]] = (("x", 0, 0, TEXT),),
         status: str | None = None,
         same_window: bool = False,
+        unseen_rows: int = 0,
         list_length: int = 0,
         outcome: Outcome = Outcome.OK,
     ) -> None:
@@ -70,7 +71,7 @@ class Talk:
         execution.tag = tag
         execution.outcome = outcome
         execution.bytes_in = sum(len(p or b"") for p in params)
-        execution.rows = len(rows)
+        execution.rows = len(rows) + unseen_rows
         if rows:
             execution.row_data = data_rows(rows)
             execution.columns = description(columns)
@@ -399,3 +400,12 @@ def test_a_closed_session_ends_its_unit(talk: Talk, tracker: UnitTracker) -> Non
     tracker.session_closed(talk.session, talk.now)
     (unit,) = talk.drain()
     assert len(unit.steps) == len(IDS)
+
+
+def test_the_head_of_a_large_result_is_enough(talk: Talk) -> None:
+    rows = [[b"%d" % number] for number in range(0, 60, 3)]
+    talk.run(PARENT, rows=rows, columns=[("id", ORDERS, 1, INT4)], unseen_rows=180)
+    loop(talk, range(0, 600, 3))
+    (unit,) = after_silence(talk)
+    (column,) = unit.columns
+    assert (len(column.values), column.rows) == (20, 200)
