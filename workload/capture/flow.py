@@ -5,8 +5,9 @@ rows. All results of one statement count as one relation: in a loop inside a loo
 comes from another result of the outer child.
 
 The answer is kept loose on purpose (half of the parameters suffice, or half of the rows where only the
-head of a large result was kept): the detector has the catalog and decides by provenance, coverage and order. What the detector cannot judge without the values is judged here:
-dense ranges of integers, and columns that tell next to nothing.
+head of a large result was kept): the detector has the catalog and decides by provenance, coverage and
+order. What it cannot judge without the values is judged here: dense ranges of integers, and columns that
+tell next to nothing.
 """
 
 from __future__ import annotations
