@@ -30,6 +30,7 @@ from advisor.propose.child import (
     SortKey,
     is_star,
     output_name,
+    read_calls,
     read_child,
     single_table,
 )
@@ -121,8 +122,8 @@ NO_SAMPLES = (
 
 def _plan(finding: Finding, query: str, facts: ServerFacts, orm: str, orm_fix: str) -> BatchPlan:
     child = read_child(query, finding.sample_calls, facts)
-    call_order = tuple(sorted(set(sqltree.parameters(child.select))))
-    replayed = read_child(query, finding.sample_calls, facts).select
+    replayed, _, _ = read_calls(query, finding.sample_calls)
+    call_order = tuple(sorted(set(sqltree.parameters(replayed))))
     sqltree.renumber(replayed, call_order)
     call_sql = sqltree.deparse(replayed)
 
@@ -441,7 +442,7 @@ def _join(child: Child, keys: _Keys, notes: tuple[str, ...]) -> _Built:
     select = child.select
     if not _qualify_stars(select):
         return _lateral(child, keys, notes)
-    sources = select.fromClause or ()
+    sources: tuple[Node, ...] = select.fromClause or ()
     if len(sources) == 1 and child.predicates:
         rest = _other_terms(child)
         condition = sqltree.conjunction(_equalities(child.predicates, keys))

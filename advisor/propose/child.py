@@ -92,10 +92,7 @@ def read_child(query: str, calls: Sequence[Sequence[str | None]], facts: ServerF
 
     Raises UnsupportedStatementError, with the reason for people, for what must not or cannot be batched.
     """
-    select = sqltree.parse_select(query)
-    refuse_unsafe_shape(select)
-    varying, constants = _split_parameters(select, calls)
-    _restore_positions(select, constants)
+    select, varying, constants = read_calls(query, calls)
     if not varying:
         raise UnsupportedStatementError(
             "every captured call has the same parameters: one call whose result is kept does it, "
@@ -124,8 +121,22 @@ def read_child(query: str, calls: Sequence[Sequence[str | None]], facts: ServerF
     )
 
 
+def read_calls(
+    query: str, calls: Sequence[Sequence[str | None]]
+) -> tuple[Node, tuple[int, ...], dict[int, str | None]]:
+    """The statement's tree with positions put back, the parameters that vary, and the value of the others.
+
+    Raises UnsupportedStatementError for what must not be run a second time, or does not fit the calls.
+    """
+    select = sqltree.parse_select(query)
+    refuse_unsafe_shape(select)
+    varying, constants = _split_parameters(select, calls)
+    _restore_positions(select, constants)
+    return select, varying, constants
+
+
 def refuse_unsafe_shape(select: Node) -> None:
-    """Raises UnsupportedStatementError for statements that lock, write, or give other rows each time they run."""
+    """Raises UnsupportedStatementError for what locks, writes, or gives other rows each time it runs."""
     for node in sqltree.walk(select):
         if isinstance(node, (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)):
             raise UnsupportedStatementError("it writes (a data-modifying WITH)")
@@ -162,7 +173,7 @@ def is_star(target: Node) -> bool:
 
 def single_table(select: Node) -> Node | None:
     """The RangeVar when the statement reads exactly one table directly."""
-    items = select.fromClause or ()
+    items: tuple[Node, ...] = select.fromClause or ()
     return items[0] if len(items) == 1 and isinstance(items[0], ast.RangeVar) else None
 
 
@@ -269,7 +280,7 @@ def _own_calls(value: object) -> list[Node]:
 
 
 def _limit(select: Node, constants: dict[int, str | None]) -> int | None:
-    """The number of LIMIT, None when there is none. Raises UnsupportedStatementError when it is an expression."""
+    """The number of LIMIT, None when there is none; raises UnsupportedStatementError for an expression."""
     node = select.limitCount
     if node is None:
         return None

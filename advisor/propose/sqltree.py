@@ -127,9 +127,8 @@ def type_name(text: str) -> Node:
     Raises UnsupportedStatementError when the text is no type.
     """
     try:
-        (raw,) = pglast.parse_sql(f"SELECT NULL::{text}")
-        return raw.stmt.targetList[0].val.typeName
-    except (pglast.parser.ParseError, ValueError, AttributeError) as error:
+        return parse_select(f"SELECT NULL::{text}").targetList[0].val.typeName
+    except (UnsupportedStatementError, AttributeError) as error:
         raise UnsupportedStatementError(f"{text!r} is not a type that the parser knows") from error
 
 
@@ -181,8 +180,8 @@ def operators(value: Any) -> set[str]:
 def deparse(statement: Node, *, pretty: bool = False) -> str:
     """The statement's text.
 
-    Raises UnsupportedStatementError when the text does not parse to the same tree again: what was built would then
-    mean something else than what is written.
+    Raises UnsupportedStatementError when the text does not parse to the same tree again: what was built
+    would then mean something else than what is written.
     """
     text: str = (IndentedStream(comma_at_eoln=True) if pretty else RawStream())(statement)
     try:

@@ -1,0 +1,71 @@
+"""Sending captured statements again: extended protocol, text parameters with the types they had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Dumper, PyFormat
+from psycopg.rows import TupleRow
+
+from advisor.prove.compare import Result
+
+
+class TextParameter:
+    """A value as text and the type it is sent as; 0 lets the server infer it."""
+
+    __slots__ = ("oid", "text")
+
+    def __init__(self, text: str, oid: int) -> None:
+        self.text = text
+        self.oid = oid
+
+
+class _TextParameterDumper(Dumper):
+    """psycopg asks a dumper of a class for one of a value by ``get_key`` and ``upgrade``."""
+
+    def __init__(self, cls: type, context: AdaptContext | None = None, oid: int = 0) -> None:
+        super().__init__(cls, context)
+        self.oid = oid
+
+    def get_key(self, obj: TextParameter, format: PyFormat) -> tuple[type, type]:
+        # The key tells dumpers of different types apart; psycopg only hashes it.
+        return cast(tuple[type, type], (self.cls, obj.oid))
+
+    def upgrade(self, obj: TextParameter, format: PyFormat) -> Dumper:
+        return _TextParameterDumper(self.cls, None, obj.oid)
+
+    def dump(self, obj: TextParameter) -> Buffer:
+        return obj.text.encode()
+
+
+async def run(
+    connection: AsyncConnection[TupleRow], sql: str, parameters: Sequence[TextParameter | None]
+) -> Result:
+    """Execute ``sql`` with ``$n`` parameters and keep the result's text. Raises psycopg.Error."""
+    async with AsyncRawCursor(connection) as cursor:
+        cursor.adapters.register_dumper(TextParameter, _TextParameterDumper)
+        # The text is our own deparse of a syntax tree, values travel beside it.
+        await cursor.execute(sql, parameters)
+        result = cursor.pgresult
+        if result is None:
+            return Result((), (), ())
+        columns = range(result.nfields)
+        return Result(
+            names=tuple((result.fname(column) or b"").decode() for column in columns),
+            oids=tuple(result.ftype(column) for column in columns),
+            rows=tuple(
+                tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)
+            ),
+        )
+
+
+def array_text(values: Sequence[str | None]) -> str:
+    """An array literal as array_in reads it: every element quoted, NULL bare."""
+    items = (
+        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for value in values
+    )
+    return "{" + ",".join(items) + "}"
