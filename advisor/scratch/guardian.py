@@ -149,17 +149,19 @@ class Guardian:
         for source, target in self.order["copies"]:
             self._look_around()
             target = self._path(target)
-            os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
             try:
                 if os.path.isdir(source):
                     shutil.copytree(source, target, copy_function=link_or_copy)
-                    open_for_reading(target)
                 else:
                     link_or_copy(source, target)
             except OSError as error:
                 raise StartError("the server's programs could not be copied", target, str(error)) from error
         bindir = self.order["bindir"]
-        return bindir if os.path.isabs(bindir) else self._path(bindir)
+        if os.path.isabs(bindir):
+            return bindir
+        open_for_reading(self._path(bindir.split("/")[0]))
+        return self._path(bindir)
 
     def _initdb(self, bindir: str, data: str) -> None:
         user = self.order["initdb_user"]
@@ -287,17 +289,19 @@ def hand_over(data: str, old: int | None, new: int) -> None:
 
 
 def link_or_copy(source: str, target: str) -> None:
-    """A hard link costs nothing; it needs one file system and a file that everybody may read."""
-    if os.stat(source).st_mode & stat.S_IROTH:
+    """A hard link costs nothing; it needs one file system, and a mode that lets everybody use the file."""
+    mode = os.stat(source).st_mode
+    wanted = 0o755 if mode & stat.S_IXUSR else 0o644
+    if mode & wanted == wanted:
         with contextlib.suppress(OSError):
             os.link(source, target)
             return
     shutil.copyfile(source, target)
-    os.chmod(target, 0o755 if os.stat(source).st_mode & stat.S_IXUSR else 0o644)
+    os.chmod(target, wanted)
 
 
 def open_for_reading(directory: str) -> None:
-    """copytree keeps the modes of directories; these must let the server's user in."""
+    """Let the server's user into these directories: our umask and copytree's faithfulness keep it out."""
     for here, _, _ in os.walk(directory):
         os.chmod(here, 0o755)  # noqa: S103 - below a directory that is closed to others
 
