@@ -1,0 +1,1 @@
+"""The best set of candidates, each judged in the presence of the others."""
