@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _ADVICE = (
     ("No space left on device", "free some space there, or point TMPDIR at a larger disk"),
+    ("Check free disk space", "free some space there, or point TMPDIR at a larger disk"),
     ("Disk quota exceeded", "free some space there, or point TMPDIR at a larger disk"),
     ("error while loading shared libraries", "install the named library with the system's package manager"),
     ("could not look up effective user ID", "run as a user that /etc/passwd knows; initdb insists on it"),

@@ -14,7 +14,9 @@ What holds if the guardian itself is killed: the server asks the kernel for SIGQ
 server (``leftovers``).
 
 The server is stopped with SIGQUIT, PostgreSQL's immediate shutdown: there is nothing to save, and unlike
-SIGKILL it lets the postmaster end its children and give its shared memory back.
+SIGKILL it lets the postmaster end its children and give its shared memory back. If the postmaster was
+killed all the same, the guardian inherits its children (as their subreaper), ends them, and removes the
+shared memory itself.
 
 The conversation: one line of JSON (``Order``) in, one line of JSON out (``directory`` and ``pid``, or
 ``error``, ``where`` and ``log``), then silence until the pipe ends.
@@ -45,6 +47,7 @@ START_TIMEOUT = 120.0
 QUIT_TIMEOUT = 8.0
 """Seconds until SIGKILL follows SIGQUIT. The postmaster itself kills its children after 5."""
 _LOG_TAIL = 8192
+IPC_RMID = 0
 _READY_LINE = 7  # of postmaster.pid: LOCK_FILE_LINE_PM_STATUS in PostgreSQL's miscadmin.h
 
 
@@ -89,6 +92,8 @@ class Guardian:
         self.directory = ""
         self.child: subprocess.Popen[bytes] | None = None
         self.told_to_end = False
+        self.segments: set[str] = set()
+        """Files in /dev/shm that the server made."""
         self._lock: IO[bytes] | None = None
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN | select.POLLHUP)
@@ -196,6 +201,7 @@ class Guardian:
             if time.monotonic() > deadline:
                 raise StartError(f"the server was not ready after {START_TIMEOUT:.0f} s", data, tail(log))
             self._wait(10)
+        self.segments = mapped_segments(child.pid)
         return child.pid
 
     def _spawn(self, command: list[str], user: int | None, log: str) -> subprocess.Popen[bytes]:
@@ -264,7 +270,11 @@ class Guardian:
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
-        end_orphans()
+        ended, segments = end_orphans()
+        if self.child and self.child.returncode < 0:
+            ended.add(self.child.pid)
+            segments |= self.segments
+        remove_shared_memory(ended, segments)
         if self.directory:
             remove(self.directory)
 
@@ -336,23 +346,58 @@ def remove(path: str) -> None:
             time.sleep(0.1)
 
 
-def end_orphans() -> None:
-    """Kill what the server left when it died itself: as its subreaper we are their parent now (Linux)."""
+def end_orphans() -> tuple[set[int], set[str]]:
+    """Kill what the server left when it died itself: as its subreaper we are their parent now (Linux).
+
+    Returns the processes and the shared memory that they had mapped.
+    """
+    ended: set[int] = set()
+    segments: set[str] = set()
     children = f"/proc/self/task/{os.getpid()}/children"
     for _ in range(100):
         try:
             with open(children, encoding="ascii") as file:
                 pids = [int(pid) for pid in file.read().split()]
         except OSError:
-            return
+            break
+        if not pids:
+            break
         for pid in pids:
+            segments |= mapped_segments(pid)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        if not pids:
-            return
+        ended.update(pids)
+    return ended, segments
+
+
+def mapped_segments(pid: int) -> set[str]:
+    """PostgreSQL's files of shared memory that this process has mapped (Linux)."""
+    try:
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+            fields = [line.split(maxsplit=5) for line in file]
+    except OSError:
+        return set()
+    paths = {line[5].strip() for line in fields if len(line) == 6}
+    return {path for path in paths if path.startswith("/dev/shm/PostgreSQL.")}  # noqa: S108
+
+
+def remove_shared_memory(pids: set[int], segments: set[str]) -> None:
+    """What processes that were killed could not give back: DSM files and System V segments (Linux)."""
+    for path in segments:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    try:
+        with open("/proc/sysvipc/shm", encoding="ascii") as file:
+            fields = [line.split() for line in file.readlines()[1:]]
+        shmctl = ctypes.CDLL(None).shmctl
+    except (OSError, AttributeError):
+        return
+    for _key, segment, _perms, _size, creator, _last, attached, *_ in fields:
+        if int(creator) in pids and attached == "0":
+            shmctl(int(segment), IPC_RMID, None)
 
 
 def linux_prctl() -> ctypes._NamedFuncPointer | None:

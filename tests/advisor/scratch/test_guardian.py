@@ -49,6 +49,11 @@ def until_dead(*pids: int) -> None:
         time.sleep(0.02)
 
 
+def system_v_segments() -> set[str]:
+    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {line.split()[1] for line in lines}
+
+
 def keep_busy(facts: dict[str, str]) -> int:
     """Start a statement that would run for hours; returns the backend's process."""
     with closing(psycopg.connect(f"host={facts['socket']} user=postgres", autocommit=True)) as connection:
@@ -121,11 +126,18 @@ def test_a_backend_that_is_busy_is_ended_too(launch: Launch, base: Base) -> None
 def test_a_postmaster_that_is_killed_takes_the_rest_with_it(launch: Launch, base: Base) -> None:
     owner = launch()
     facts = owner.report()
+    maps = Path(f"/proc/{facts['postmaster']}/maps").read_text()
+    segments = {Path(word) for word in maps.split() if word.startswith("/dev/shm/PostgreSQL.")}
+    system_v = (Path(facts["directory"]) / "data" / "postmaster.pid").read_text().splitlines()[6].split()[1]
+    assert segments
+    assert system_v in system_v_segments()
     backend = keep_busy(facts)
     os.kill(int(facts["postmaster"]), signal.SIGKILL)
     base.until_empty()
     assert not alive(backend)
     until_dead(int(facts["guardian"]))
+    assert not any(path.exists() for path in segments)
+    assert system_v not in system_v_segments()
     owner.process.communicate("")
     assert owner.process.returncode == 0
 
