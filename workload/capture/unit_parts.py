@@ -181,7 +181,8 @@ class PartBuilder:
                 continue
             for position, param in enumerate(step.params[:_POSITIONS_COMPARED]):
                 if isinstance(param, bytes):
-                    seen.setdefault((step.statement, position), {})[comparable(param)] = sequence
+                    text = comparable(_element(param, step.list_length))
+                    seen.setdefault((step.statement, position), {})[text] = sequence
         return [
             Wanted(statement, position, texts)
             for (statement, position), texts in seen.items()
@@ -191,7 +192,7 @@ class PartBuilder:
     def _step(self, step: StepRecord) -> Step:
         return Step(
             statement=step.statement,
-            params=tuple(p if isinstance(p, int) else value_hash(self._key, p) for p in step.params),
+            params=tuple(self._hash(param, step.list_length) for param in step.params),
             list_length=step.list_length,
             rows=step.rows,
             duration_us=step.duration_us,
@@ -199,6 +200,11 @@ class PartBuilder:
             transaction=step.transaction,
             result_hash=step.result_hash,
         )
+
+    def _hash(self, param: bytes | int | None, list_length: int) -> int:
+        if isinstance(param, int):
+            return param
+        return value_hash(self._key, None if param is None else _element(param, list_length))
 
     def _column(self, column: FlowingColumn, place: int) -> ResultColumn:
         return ResultColumn(
@@ -223,6 +229,13 @@ class PartBuilder:
             if texts is not None and len(taken) < self._limits.sample_calls:
                 taken.append(texts)
         return {statement: tuple(taken) for statement, taken in calls.items()}
+
+
+def _element(text: bytes, list_length: int) -> bytes:
+    """The one element of an array that holds one: ``= ANY('{5}')`` asks for 5."""
+    if list_length == 1 and text.startswith(b"{") and text.endswith(b"}"):
+        return text[1:-1].strip(b'"')
+    return text
 
 
 def _texts(params: tuple[bytes | int | None, ...], encoding: str) -> tuple[str | None, ...] | None:

@@ -409,3 +409,12 @@ def test_the_head_of_a_large_result_is_enough(talk: Talk) -> None:
     (unit,) = after_silence(talk)
     (column,) = unit.columns
     assert (len(column.values), column.rows) == (20, 200)
+
+
+def test_an_array_of_one_is_its_element(talk: Talk) -> None:
+    talk.parents(IDS)
+    for number in IDS:
+        talk.run(CHILD, [b"{%d}" % number], list_length=1)
+    (unit,) = after_silence(talk)
+    assert [column.name for column in unit.columns] == ["id"]
+    assert [step.params[0] for step in unit.steps[1:]] == list(unit.columns[0].values)
