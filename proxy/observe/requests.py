@@ -1,0 +1,254 @@
+"""Client to server: every request appends what it expects; names are proposed, not yet believed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.observe import expectations as kinds
+from proxy.observe.conversation import Conversation
+from proxy.observe.execution import Execution, Kind, Outcome, Quality
+from proxy.observe.expectations import Expected
+from proxy.observe.names import UNNAMED, Portal, Statement
+from proxy.observe.sqltext import MAY_EXECUTE, executes
+from proxy.wire import messages
+from proxy.wire.framing import Messages, ProtocolError
+
+KNOWN: Final = b"QPBDECHSXFdcfp"
+"""Everything that a client may send after the start-up packet. ``p`` (secrets) has no handler."""
+COPY_DATA: Final = 0x64
+HEAD_SLACK: Final = 2_048
+"""Room in a kept head beside text or values: names, counts, a few hundred type OIDs."""
+_STATEMENT: Final = 0x53
+_PORTAL: Final = 0x50
+
+
+class Requests:
+    """Handlers of the messages that a client sends."""
+
+    __slots__ = ("_state", "messages", "terminated")
+
+    def __init__(self, state: Conversation) -> None:
+        self._state = state
+        self.terminated = False
+        """Terminate was sent: whatever follows is ignored."""
+        limits = state.limits
+        table = Messages(KNOWN, b"d", self.copy_data)
+        table.handle(ord("Q"), self.query, limits.sql_bytes)
+        table.handle(ord("P"), self.parse, limits.sql_bytes + HEAD_SLACK)
+        table.handle(ord("B"), self.bind, limits.param_bytes + HEAD_SLACK)
+        table.handle(ord("D"), self.describe, HEAD_SLACK)
+        table.handle(ord("E"), self.execute, HEAD_SLACK)
+        table.handle(ord("C"), self.close, HEAD_SLACK)
+        table.handle(ord("F"), self.function_call, 4)
+        table.handle(ord("H"), self.flush, 0)
+        table.handle(ord("S"), self.sync, 0)
+        table.handle(ord("X"), self.terminate, 0)
+        table.handle(ord("c"), self.copy_end, 0)
+        table.handle(ord("f"), self.copy_fail, 0)
+        self.messages = table
+
+    def _append(self, entry: Expected) -> None:
+        queue = self._state.expectations.queue
+        if len(queue) >= self._state.limits.outstanding:
+            raise ProtocolError("outstanding")
+        queue.append(entry)
+
+    def _segment(self, execution: Execution) -> None:
+        """Statements that go out together between two flushes share one time."""
+        first = self._state.segment
+        if first is None:
+            self._state.segment = execution
+        else:
+            execution.quality = Quality.SHARED
+            if first.quality < Quality.SHARED:
+                first.quality = Quality.SHARED
+
+    def _skip(self, execution: Execution) -> None:
+        """The server will ignore it, because of an error before it."""
+        execution.outcome = Outcome.SKIPPED
+        execution.quality = Quality.PARTIAL
+        self._state.delivery.add(execution)
+
+    def query(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        sql, length = messages.query(buffer, start, end, size, state.limits.sql_bytes)
+        execution = Execution(state.session, Kind.SIMPLE, sql, length, state.now)
+        execution.bytes_in = size + 5
+        execution.window = state.window
+        if length > len(sql):
+            state.observer.count("bypass.sql")
+        state.copy_data_sent = False
+        if state.expectations.skipping:
+            self._skip(execution)
+            return
+        entry = Expected(kinds.QUERY)
+        entry.execution = execution
+        entry.template = execution
+        execution.stalled = state.timing.stalled_until(state.now)
+        if sql and sql[0] in MAY_EXECUTE:
+            entry.name = executes(sql)
+        if state.statements.get(UNNAMED) is not None or state.portals.get(UNNAMED) is not None:
+            entry.drops_unnamed = True
+            entry.propose(state.statements, state.portals)
+        if state.segment is not None:
+            self._segment(execution)
+            state.segment = None
+        state.window += 1
+        self._append(entry)
+
+    def parse(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        cap = state.limits.sql_bytes
+        if end - start > cap + HEAD_SLACK:
+            end = start + cap + HEAD_SLACK
+        name, sql, length, oids = messages.parse(buffer, start, end, size, cap)
+        if length > len(sql):
+            state.observer.count("bypass.sql")
+        if state.expectations.skipping:
+            return
+        entry = Expected(kinds.PARSE)
+        entry.name = name
+        statement = Statement(name, sql, length, oids)
+        if sql and sql[0] in MAY_EXECUTE:
+            statement.executes = executes(sql)
+        entry.statement = statement
+        state.statements.propose(name, statement)
+        self._append(entry)
+
+    def bind(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        expectations = state.expectations
+        if expectations.skipping:
+            return
+        cap = state.limits.param_bytes
+        if cap and len(expectations.queue) > state.limits.detailed:
+            cap = 0
+        head = messages.bind(buffer, start, end, size, cap)
+        if head.params is None and state.limits.param_bytes:
+            state.observer.count("bypass.params")
+        portal = Portal(state.statements.get(head.statement))
+        portal.params = head.params
+        portal.formats = head.formats
+        portal.result_formats = head.result_formats
+        portal.bytes_in = size + 5
+        entry = Expected(kinds.BIND)
+        entry.name = head.portal
+        entry.portal = portal
+        state.portals.propose(head.portal, portal)
+        self._append(entry)
+
+    def describe(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        if state.expectations.skipping:
+            return
+        what, name = messages.target(buffer, start, end)
+        if what == _STATEMENT:
+            entry = Expected(kinds.DESCRIBE_STATEMENT)
+            entry.statement = state.statements.get(name)
+        else:
+            entry = Expected(kinds.DESCRIBE_PORTAL)
+            entry.portal = state.portals.get(name)
+            if entry.portal is not None:
+                entry.statement = entry.portal.statement
+        self._append(entry)
+
+    def execute(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        name, _ = messages.execute(buffer, start, end)
+        portal = state.portals.get(name)
+        statement = portal.statement if portal is not None else None
+        if portal is None or statement is None:
+            execution = Execution(state.session, Kind.EXTENDED, b"", 0, state.now)
+            state.observer.count("unknown_name")
+        else:
+            execution = Execution(
+                state.session, Kind.EXTENDED, statement.sql, statement.sql_length, state.now
+            )
+            execution.statement_name = statement.name
+        execution.bytes_in = size + 5
+        if portal is not None:
+            execution.params = portal.params
+            execution.param_formats = portal.formats
+            execution.result_formats = portal.result_formats
+            execution.bytes_in += portal.bytes_in
+            portal.bytes_in = 0
+        execution.window = state.window
+        state.copy_data_sent = False
+        if state.expectations.skipping:
+            self._skip(execution)
+            return
+        execution.stalled = state.timing.stalled_until(state.now)
+        entry = Expected(kinds.EXECUTE)
+        entry.execution = execution
+        entry.portal = portal
+        entry.statement = statement
+        self._segment(execution)
+        self._append(entry)
+
+    def close(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        if state.expectations.skipping:
+            return
+        what, name = messages.target(buffer, start, end)
+        entry = Expected(kinds.CLOSE_STATEMENT if what == _STATEMENT else kinds.CLOSE_PORTAL)
+        entry.name = name
+        entry.propose(state.statements, state.portals)
+        self._append(entry)
+
+    def function_call(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        execution = Execution(state.session, Kind.FUNCTION_CALL, b"", 0, state.now)
+        execution.tag = b"FUNCTION %d" % messages.function_call(buffer, start, end)
+        execution.bytes_in = size + 5
+        execution.window = state.window
+        if state.expectations.skipping:
+            self._skip(execution)
+            return
+        execution.stalled = state.timing.stalled_until(state.now)
+        entry = Expected(kinds.FUNCTION_CALL)
+        entry.execution = execution
+        self._segment(execution)
+        state.segment = None
+        state.window += 1
+        self._append(entry)
+
+    def flush(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        self._state.segment = None
+
+    def sync(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        entry = Expected(kinds.SYNC)
+        entry.swallowed = not state.copy_data_sent
+        state.expectations.skipping = False
+        state.segment = None
+        state.window += 1
+        self._append(entry)
+
+    def copy_data(self, kind: int, chunk: bytes, start: int, end: int, count: int) -> None:
+        state = self._state
+        state.copy_data_sent = True
+        queue = state.expectations.queue
+        if state.expectations.copying:
+            execution = queue[0].execution
+        elif queue:
+            # Sent ahead of CopyInResponse: it belongs to the latest statement.
+            execution = queue[-1].execution
+        else:
+            return
+        if execution is not None:
+            execution.bytes_in += end - start
+
+    def copy_end(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        state = self._state
+        if state.expectations.copying:
+            state.timing.copy_data_ended(state.now)
+        if state.expectations.queue:
+            self._append(Expected(kinds.COPY_END))
+
+    def copy_fail(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        self.copy_end(buffer, start, end, size)
+        if self._state.expectations.queue:
+            self._state.expectations.queue[-1].failed = True
+
+    def terminate(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        self.terminated = True
