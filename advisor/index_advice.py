@@ -85,13 +85,11 @@ def _gain(gain: Gain, query: Query) -> QueryGain:
 def _summary(chosen: Chosen, method: ProofMethod) -> str:
     how = "as a hypothetical index (HypoPG)" if method == "hypopg" else "really built, then rolled back"
     count = len(chosen.gains)
-    plans = (
-        "one captured query changes its plan" if count == 1 else f"{count} captured queries change their plan"
-    )
+    plans = "one query gets a cheaper plan" if count == 1 else f"{count} queries get cheaper plans"
     top = max(chosen.gains, key=lambda gain: 1 - gain.after.cost / gain.before.cost)
     return (
-        f"Judged {how}: {plans} of lower cost, at best {top.before.cost:,.0f} before and "
-        f"{top.after.cost:,.0f} after (planner's units)"
+        f"Judged {how}: {plans}, at best of cost {top.after.cost:,.0f} instead of {top.before.cost:,.0f} "
+        "(planner's units)"
     )
 
 

@@ -137,6 +137,9 @@ async def choose(
             verdicts[unit] = await _judge(what_if, unit, able, state)
             first.setdefault(unit, verdicts[unit])
         worthy = [unit for unit in units if unit in verdicts and _worthy(verdicts[unit], floor)]
+        # The arms of an OR are taken together only when neither is worth it by itself: one that is will
+        # be chosen alone, after which the others show their use alone as well.
+        worthy = [unit for unit in worthy if len(unit.members) == 1] or worthy
         if not worthy:
             break
         best = await _pick(what_if, worthy, verdicts)
@@ -147,8 +150,9 @@ async def choose(
         state.current.update(verdict.plans)
         state.chosen.append((best, verdict))
         stale = [unit for unit in verdicts if _reaches(unit, changed, able)]
-    rejections = {unit: _why_not(first[unit], floor, state) for unit in verdicts}
+    rejections: dict[_Unit, str] = {}
     await _drop_superfluous(what_if, able, state, rejections, floor)
+    rejections |= {unit: _why_not(first[unit], floor, state) for unit in verdicts}
     return Choice(
         chosen=await _chosen(what_if, state),
         rejections=_reasons(units, rejections, state),
@@ -241,7 +245,7 @@ async def _drop_superfluous(
 ) -> None:
     """Take out chosen indexes whose work the others do, then weigh the rest again in their order."""
     removed = False
-    for unit, _ in sorted(state.chosen, key=lambda item: (item[1].benefit_ms, item[0].label)):
+    for unit, verdict in sorted(state.chosen, key=lambda item: (item[1].benefit_ms, item[0].label)):
         if len(state.chosen) < 2:
             break
         relevant = [query for query in queries if unit.touches(query.tables)]
@@ -256,7 +260,7 @@ async def _drop_superfluous(
                 state.explained += len(without.plans)
                 worse = max(0.0, without.cost - state.current[id].cost)
                 lost += query.total_ms * worse / state.baseline[id].cost
-        if lost > floor and lost > 0:
+        if lost > max(floor, (1 - NEARLY) * verdict.benefit_ms):
             for member in unit.members:
                 await what_if.create(member.candidate)
             continue
@@ -283,27 +287,35 @@ async def _weigh_again(what_if: WhatIf, queries: Sequence[WeightedQuery], state:
 
 
 async def _chosen(what_if: WhatIf, state: _State) -> tuple[Chosen, ...]:
-    results = []
+    results: list[Chosen] = []
     earlier: list[tuple[str, set[int]]] = []
-    seen: set[str] = set()
     for unit, verdict in state.chosen:
-        helped = {gain.query_id for gain in verdict.gains}
-        before = [name for name, ids in earlier if ids & helped]
-        members = [member for member in unit.members if member.candidate.name not in seen]
+        taken = {item.proposal.candidate.name for item in results}
+        members = [member for member in unit.members if member.candidate.name not in taken]
         for member in members:
-            others = [other.candidate.name for other in unit.members if other is not member]
+            name = member.candidate.name
+            gains = tuple(gain for gain in verdict.gains if _uses(gain, name))
+            helped = {gain.query_id for gain in gains}
+            others = {other.candidate.name for other in members if other is not member}
             results.append(
                 Chosen(
                     proposal=member,
-                    gains=verdict.gains,
-                    benefit_ms=verdict.benefit_ms / len(members),
+                    gains=gains,
+                    benefit_ms=sum(
+                        gain.saved_ms / sum(_uses(gain, other.candidate.name) for other in members)
+                        for gain in gains
+                    ),
                     bytes=await what_if.size(member.candidate),
-                    together_with=tuple(sorted({*before, *others})),
+                    together_with=tuple(sorted(others | {other for other, ids in earlier if ids & helped})),
                 )
             )
-            seen.add(member.candidate.name)
+        helped = {gain.query_id for gain in verdict.gains}
         earlier += [(member.candidate.name, helped) for member in members]
     return tuple(results)
+
+
+def _uses(gain: Gain, name: str) -> bool:
+    return any(name in plan.indexes for plan in gain.after.plans)
 
 
 def _why_not(verdict: _Verdict, floor: float, state: _State) -> str:
@@ -316,8 +328,14 @@ def _why_not(verdict: _Verdict, floor: float, state: _State) -> str:
         return f"costs fall by {verdict.best:.0%} at most, {MIN_GAIN:.0%} is the least"
     if verdict.benefit_ms < floor:
         return f"it would save about {verdict.benefit_ms:.1f} ms of the observed time, too little to matter"
-    names = ", ".join(sorted(name for unit, _ in state.chosen for name in unit.names))
-    return f"no further gain beside {names}"
+    helped = {gain.query_id for gain in verdict.gains}
+    rivals = sorted(
+        name
+        for unit, other in state.chosen
+        if helped & {gain.query_id for gain in other.gains}
+        for name in unit.names
+    )
+    return f"no further gain beside {', '.join(rivals)}" if rivals else "no further gain"
 
 
 def _reasons(
