@@ -132,8 +132,10 @@ class Guardian:
         base = self.order["base"]
         try:
             self.directory = tempfile.mkdtemp(prefix=self.order["prefix"], dir=base)
-            self._lock = open(self._path("lock"), "wb")  # noqa: SIM115 - held until we end
+            self._lock = open(self._path("lock.new"), "wb")  # noqa: SIM115 - held until we end
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+            # It gets its name when it is locked: whoever sweeps must not see it in between.
+            os.rename(self._path("lock.new"), self._path("lock"))
             group = self.order["server_user"]
             if group is not None:
                 os.chown(self.directory, -1, group)
