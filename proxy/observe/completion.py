@@ -345,8 +345,6 @@ class Completion:
     def ready(self, entry: Expected, status: int) -> None:
         """ReadyForQuery: the request that it ends has left the queue."""
         state = self._state
-        if entry.execution is not None:
-            raise ProtocolError("incomplete_result")
         if entry.kind == kinds.QUERY:
             if entry.drops_unnamed:
                 self.define(UNNAMED, None)

@@ -221,6 +221,8 @@ class Replies:
                 raise ProtocolError(REPLICATION)
             return
         entry = state.expectations.first(0x5A)
+        if entry.execution is not None:
+            raise ProtocolError("incomplete_result")
         state.expectations.queue.popleft()
         self._completion.ready(entry, status)
 

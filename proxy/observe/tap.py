@@ -32,7 +32,18 @@ class Side(IntEnum):
 class SessionTap:
     """Observes one session. All instants are of the clock that ``Execution`` speaks of."""
 
-    __slots__ = ("_client", "_closed", "_observer", "_opaque", "_replies", "_requests", "_server", "_state")
+    __slots__ = (
+        "_client",
+        "_client_read",
+        "_closed",
+        "_observer",
+        "_opaque",
+        "_replies",
+        "_requests",
+        "_server",
+        "_state",
+        "_stopped",
+    )
 
     def __init__(self, session: Session, observer: Observer, limits: TapLimits) -> None:
         self._observer = observer
@@ -42,7 +53,10 @@ class SessionTap:
         self._client = Framer(self._requests.messages)
         self._server = Framer(self._replies.messages)
         self._opaque = False
+        self._stopped = False
+        """Opaque or closed."""
         self._closed = False
+        self._client_read = 0.0
 
     @property
     def opaque(self) -> bool:
@@ -58,11 +72,11 @@ class SessionTap:
     def idle(self) -> bool:
         """Nothing is under way: everything sent was answered, and no transaction is open.
 
-        Always False for an opaque session, of which nobody knows.
+        Always False for an opaque session, of which nobody knows, and for a closed one.
         """
         state = self._state
         return (
-            not self._opaque
+            not self._stopped
             and state.authenticated
             and state.status == IDLE
             and not state.expectations.waiting()
@@ -73,7 +87,7 @@ class SessionTap:
 
     def started(self, raw_startup: bytes, parameters: dict[str, str], now: float) -> None:
         """The client's StartupMessage, which is not to be fed; everything after it is."""
-        if self._opaque:
+        if self._stopped:
             return
         session = self._state.session
         session.user = parameters.get("user", "")
@@ -84,9 +98,10 @@ class SessionTap:
 
     def feed_client(self, chunk: bytes, now: float) -> None:
         """Bytes that the client sent, read at ``now`` and handed on to the server at once."""
-        if self._opaque or self._requests.terminated:
+        if self._stopped or self._requests.terminated:
             return
         self._state.now = now
+        self._client_read = now
         try:
             self._client.feed(chunk)
         except Exception as error:
@@ -94,7 +109,7 @@ class SessionTap:
 
     def feed_server(self, chunk: bytes, now: float) -> None:
         """Bytes that the server sent, read at ``now``."""
-        if self._opaque:
+        if self._stopped:
             return
         state = self._state
         state.now = now
@@ -110,7 +125,7 @@ class SessionTap:
 
     def paused(self, side: Side, now: float) -> None:
         """The relay stopped reading from ``side``, because the other side takes no more."""
-        if self._opaque:
+        if self._stopped:
             return
         if side == Side.SERVER:
             self._state.timing.pause_server(now)
@@ -119,23 +134,19 @@ class SessionTap:
 
     def resumed(self, side: Side, now: float) -> None:
         """The relay reads from ``side`` again."""
-        if self._opaque:
+        if self._stopped:
             return
         if side == Side.SERVER:
             self._state.timing.resume_server(now)
             return
         self._state.timing.resume_client(now)
         # What was read last has reached the server only now.
-        last = -1.0
         for entry in reversed(self._state.expectations.queue):
             execution = entry.execution
-            if execution is None:
-                continue
-            if last < 0.0:
-                last = execution.t_recv
-            if execution.t_recv != last:
-                break
-            execution.t_sent = now
+            if execution is not None:
+                if execution.t_recv < self._client_read:
+                    break
+                execution.t_sent = now
 
     def closed(self, now: float) -> None:
         """The session is over; everything pending is delivered. Later calls do nothing."""
@@ -143,7 +154,7 @@ class SessionTap:
             return
         self._closed = True
         state = self._state
-        if not self._opaque:
+        if not self._stopped:
             state.now = now
             self._let_go()
         if state.authenticated:
@@ -155,6 +166,7 @@ class SessionTap:
 
     def _fail(self, error: Exception) -> None:
         """Turn opaque."""
+        self._opaque = True
         session = self._state.session
         if isinstance(error, ProtocolError):
             reason = error.reason
@@ -171,7 +183,7 @@ class SessionTap:
 
     def _let_go(self) -> None:
         """Deliver what is pending and forget everything."""
-        self._opaque = True
+        self._stopped = True
         state = self._state
         pending = state.in_flight()
         for execution in pending:
