@@ -222,7 +222,7 @@ class PartBuilder:
     def _sample_calls(self, unit: OpenUnit) -> dict[int, tuple[tuple[str | None, ...], ...]]:
         calls: dict[int, list[tuple[str | None, ...]]] = {}
         for step in unit.steps:
-            if unit.calls[step.statement] < _REPEATED:
+            if step.list_length > 1 or unit.calls[step.statement] < _REPEATED:
                 continue
             taken = calls.setdefault(step.statement, [])
             texts = _texts(step.params, unit.client_encoding)

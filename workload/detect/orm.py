@@ -20,7 +20,6 @@ _SIGNATURES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("knex", re.compile(r'^select "(\w+)"\.\* from "\1"')),
 )
 _STATEMENT_NAMES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
-    ("sqlalchemy", re.compile(r"^__asyncpg_stmt_[0-9a-f]+__$")),
     ("activerecord", re.compile(r"^a\d+$")),
 )
 
