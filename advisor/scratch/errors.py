@@ -15,6 +15,7 @@ _ADVICE = (
         "could not access file",
         "the library is not part of these PostgreSQL binaries; drop it from the settings",
     ),
+    ("Operation not permitted", "root may not change users in this container; start pgcoach as another user"),
     ("Permission denied", "the file system may be mounted noexec or be closed to this user; set TMPDIR"),
     ("No such file or directory", "reinstall the PostgreSQL binaries; a part of them is missing"),
 )
@@ -26,11 +27,11 @@ class ScratchError(RuntimeError):
 
 
 def explained(what: str, where: str, log: str) -> str:
-    """One message of what happened, the end of the server's own words, and what to do about it."""
+    """One message of what happened, the end of what was said about it, and what to do about it."""
     tail = [line.rstrip() for line in log.splitlines() if line.strip()][-_TAIL_LINES:]
     parts = [f"{what} (in {where})"]
     if tail:
-        parts.append("PostgreSQL said:\n" + "\n".join("  " + line for line in tail))
+        parts.append("Details:\n" + "\n".join("  " + line for line in tail))
     text = what + log
     for sign, advice in _ADVICE:
         if sign in text:

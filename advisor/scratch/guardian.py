@@ -434,6 +434,10 @@ def main() -> int:
     except StartError as failure:
         guardian.clean_up()
         answer = {"error": failure.what, "where": failure.where, "log": failure.log}
+    except OSError as error:
+        where = guardian.directory or guardian.order["base"]
+        guardian.clean_up()
+        answer = {"error": "the server's files could not be prepared", "where": where, "log": str(error)}
     except BaseException:
         guardian.clean_up()
         raise

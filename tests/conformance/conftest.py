@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,28 +20,56 @@ from tests.conformance.place import Place
 _PATIENCE = 60.0
 
 
-@pytest.fixture(scope="session")
-def proxy(pg18: ScratchServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """Host and port of a running ``pgcoach up`` in front of PostgreSQL 18, ended by SIGTERM."""
-    directory = tmp_path_factory.mktemp("proxy")
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    said = directory / "said"
-    command = [sys.executable, "-m", "tui", "up", "--upstream", pg18.dsn(), "--listen", f"127.0.0.1:{port}"]
-    with said.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--store", str(directory / "store.db")], stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        _until_listening(process, port, said)
-        yield "127.0.0.1", port
-    finally:
-        process.terminate()
+@dataclass(slots=True)
+class Proxy:
+    """A running ``pgcoach up``."""
+
+    host: str
+    port: int
+    store: Path
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """As a service manager does it: SIGTERM, and then everything seen is in the store. Idempotent."""
+        self.process.terminate()
         try:
-            process.wait(_PATIENCE)
+            self.process.wait(_PATIENCE)
         finally:
-            process.kill()
-            process.wait()
+            self.process.kill()
+            self.process.wait()
+
+
+StartProxy = Callable[[ScratchServer], Proxy]
+
+
+@pytest.fixture(scope="session")
+def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
+    """Call it with a server for a proxy in front of it, on a free port, with a store of its own."""
+    started: list[Proxy] = []
+
+    def start(server: ScratchServer) -> Proxy:
+        directory = tmp_path_factory.mktemp("proxy")
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            port: int = found.getsockname()[1]
+        store, said = directory / "store.db", directory / "said"
+        command = [sys.executable, "-m", "tui", "up", "--upstream", server.dsn(), "--store", str(store)]
+        with said.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--listen", f"127.0.0.1:{port}"], stdout=output, stderr=subprocess.STDOUT
+            )
+        started.append(Proxy("127.0.0.1", port, store, process))
+        _until_listening(process, port, said)
+        return started[-1]
+
+    yield start
+    for proxy in started:
+        proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def proxy(pg18: ScratchServer, start_proxy: StartProxy) -> Proxy:
+    """One in front of PostgreSQL 18 for all drivers."""
+    return start_proxy(pg18)
 
 
 def _until_listening(process: subprocess.Popen[bytes], port: int, said: Path) -> None:
@@ -63,10 +92,10 @@ def straight(pg18: ScratchServer, make_database: Callable[[ScratchServer], str])
 
 @pytest.fixture
 def through(
-    proxy: tuple[str, int], pg18: ScratchServer, make_database: Callable[[ScratchServer], str]
+    proxy: Proxy, pg18: ScratchServer, make_database: Callable[[ScratchServer], str]
 ) -> Callable[[], Place]:
     """Each call gives another fresh database, reached through the proxy."""
-    return lambda: Place(*proxy, _name(make_database(pg18)))
+    return lambda: Place(proxy.host, proxy.port, _name(make_database(pg18)))
 
 
 @pytest.fixture(scope="session")
