@@ -44,6 +44,15 @@ class Project:
 
 
 def is_project(directory: Path) -> bool:
+    """Whether ``directory`` is an Alembic project, or the environment (env.py, versions) of the one above."""
+    return _has_config(directory) or (_is_environment(directory) and _has_config(directory.resolve().parent))
+
+
+def _is_environment(directory: Path) -> bool:
+    return (directory / "env.py").is_file() and (directory / "versions").is_dir()
+
+
+def _has_config(directory: Path) -> bool:
     return (directory / "alembic.ini").is_file() or "alembic" in _pyproject_tools(directory)
 
 
@@ -57,7 +66,7 @@ def read_project(directory: Path) -> Project:
             f"no Alembic project in {directory}: neither alembic.ini nor [tool.alembic] in pyproject.toml; "
             "name the directory that holds it"
         )
-    config = _config(directory)
+    config = _config(directory if _has_config(directory) else directory.resolve().parent)
     path_before = list(sys.path)
     try:
         with warnings.catch_warnings():

@@ -1,9 +1,4 @@
-"""The repeated statement of an N+1, read: what varies, where it stands, which shape it has.
-
-A normalised statement has every literal replaced by ``$n``, also those that are not values to
-PostgreSQL: ``ORDER BY 1`` sorts by the first column, ``ORDER BY $1`` by a constant. ``read_child`` puts
-those back from the captured calls, where they never vary.
-"""
+"""The repeated statement of an N+1, read: what varies, where it stands, which shape it has."""
 
 from __future__ import annotations
 
@@ -14,6 +9,7 @@ from pglast import enums
 
 from advisor.propose import sqltree
 from advisor.propose.sqltree import Node, UnsupportedStatementError, ast
+from workload.tokens import SQUASHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +120,17 @@ def read_child(query: str, calls: Sequence[Sequence[str | None]], facts: ServerF
 def read_calls(
     query: str, calls: Sequence[Sequence[str | None]]
 ) -> tuple[Node, tuple[int, ...], dict[int, str | None]]:
-    """The statement's tree with positions put back, the parameters that vary, and the value of the others.
+    """The statement's tree, the parameters that vary between the calls, and the value of each other one.
 
     Raises UnsupportedStatementError for what must not be run a second time, or does not fit the calls.
     """
+    if SQUASHED in query:
+        raise UnsupportedStatementError(
+            "a list of the statement is not kept in full, so its calls cannot be repeated as they were"
+        )
     select = sqltree.parse_select(query)
     refuse_unsafe_shape(select)
     varying, constants = _split_parameters(select, calls)
-    _restore_positions(select, constants)
     return select, varying, constants
 
 
@@ -194,30 +193,6 @@ def _split_parameters(
         else:
             constants[number] = next(iter(values))
     return tuple(varying), constants
-
-
-def _restore_positions(select: Node, constants: dict[int, str | None]) -> None:
-    """Put the integers of ``ORDER BY 1`` and ``GROUP BY 1`` back, in every (sub)query."""
-    for node in sqltree.walk(select):
-        if isinstance(node, ast.SelectStmt):
-            if node.groupClause:
-                node.groupClause = tuple(_position(item, constants) for item in node.groupClause)
-            for sort in node.sortClause or ():
-                sort.node = _position(sort.node, constants)
-    left = set(sqltree.parameters(select))
-    for number in [number for number in constants if number not in left]:
-        del constants[number]
-
-
-def _position(node: Node, constants: dict[int, str | None]) -> Node:
-    if isinstance(node, ast.ParamRef):
-        value = constants.get(node.number)
-        if value is None or not value.isdecimal():
-            raise UnsupportedStatementError(
-                f"it sorts or groups by ${node.number}, whose meaning is not known"
-            )
-        return sqltree.integer(int(value))
-    return node
 
 
 def _key_predicates(select: Node, varying: tuple[int, ...]) -> tuple[KeyPredicate, ...]:
@@ -303,7 +278,12 @@ def _limit(select: Node, constants: dict[int, str | None]) -> int | None:
 
 
 def _sort_keys(select: Node) -> tuple[SortKey, ...]:
-    return tuple(_sort_key(select, item.node) for item in select.sortClause or ())
+    return tuple(_sort_key(select, item.node) for item in sort_items(select))
+
+
+def sort_items(select: Node) -> list[Node]:
+    """The ORDER BY items that order: a parameter is a constant, for normalised statements keep ordinals."""
+    return [item for item in select.sortClause or () if not isinstance(item.node, ast.ParamRef)]
 
 
 def _sort_key(select: Node, node: Node) -> SortKey:

@@ -1,14 +1,12 @@
-"""Which ORM wrote a statement, and the call with which it would have asked once.
+"""The call with which an ORM would have asked once instead of once a row.
 
-The signatures are what each ORM's compiler puts on the wire; they are read from the normalised text, so
-comments and literals are gone. Class and attribute names are guessed from tables and columns by the ORM's
-own conventions, and the text says that they are guesses.
+Class and attribute names are guessed from tables and columns by the ORMs' own conventions, and the text
+says so.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -16,47 +14,6 @@ from workload.model import Column, Finding
 
 Relation = Literal["to_one", "to_many", "same_row", "unknown"]
 """From the parent's row: its foreign key names one child; children name it; the child is the same row."""
-
-_STATEMENT_NAMES = ((re.compile(r"a\d+\Z"), "activerecord"), (re.compile(r"s\d+\Z"), "prisma"))
-"""Names that drivers belonging to one ORM give their prepared statements."""
-
-_SIGNATURES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    # Django: every identifier quoted, its own aliases.
-    ("django", re.compile(r'AS "__count"|"_prefetch_related_val_|AS "a" FROM "', re.IGNORECASE)),
-    # TypeORM: "BE"."id" AS "BE_id", the alias repeated in the column's alias.
-    ("typeorm", re.compile(r'"distinctAlias"|"(\w+)"\."(\w+)" AS "\1_\2"', re.IGNORECASE)),
-    # Prisma: three-part quoted columns and always an OFFSET.
-    ("prisma", re.compile(r'"public"\."\w+"\."\w+"|"t\d"\."\w+".*OFFSET \$\d', re.IGNORECASE | re.DOTALL)),
-    # Hibernate: aliases a1_0.
-    ("hibernate", re.compile(r"\b[a-z]{1,4}\d+_0\.\w+", re.IGNORECASE)),
-    # Sequelize: every table AS "x" with the same or the model's name, columns through it.
-    ("sequelize", re.compile(r'FROM "\w+" AS "(\w+)"\s+WHERE "\1"\."', re.IGNORECASE)),
-    # Rails: "users".* of the very table, a LIMIT as parameter or nothing after.
-    ("activerecord", re.compile(r'SELECT\s+(?:DISTINCT )?"(\w+)"\.\* FROM "\1"', re.DOTALL)),
-    ("activerecord", re.compile(r"SELECT (?:1|\$\d+) AS one FROM", re.DOTALL)),
-    # knex: the same in lower case.
-    ("objection", re.compile(r'^select "(\w+)"\.\* from "\1"')),
-    # SQLAlchemy: column labels table_column, which nothing else writes unquoted.
-    ("sqlalchemy", re.compile(r"\b(\w+)\.(\w+) AS \1_\2\b")),
-    # Django again, with nothing but plain columns: "t"."a", "t"."b" FROM "t" WHERE "t".
-    (
-        "django",
-        re.compile(r'^SELECT "(\w+)"\."\w+"(?:, "\w+"\."\w+")* FROM "\1" WHERE "?\(?"?\1"?\.', re.DOTALL),
-    ),
-)
-
-
-def recognise(query: str, statement_names: Sequence[str] = ()) -> str:
-    """The ORM that wrote ``query``: django, sqlalchemy, activerecord, … or empty."""
-    text = " ".join(query.split())
-    for orm, pattern in _SIGNATURES:
-        if pattern.search(text):
-            return orm
-    for name in statement_names:
-        for pattern, orm in _STATEMENT_NAMES:
-            if pattern.match(name):
-                return orm
-    return ""
 
 
 def guess_relation(parent: Column, child: Column) -> Relation:
@@ -156,7 +113,7 @@ _WRITERS: dict[str, dict[str, str]] = {
         "top": "the batched statement through query(): relations are not limited a parent",
         "same_row": "name the column in select where {parent} is loaded",
     },
-    "objection": {
+    "knex": {
         "to_one": '{parent}.query().withGraphJoined("{one}")',
         "to_many": '{parent}.query().withGraphFetched("{many}")',
         "count": '{parent}.query().select({parent}.relatedQuery("{many}").count().as("n"))',

@@ -7,6 +7,7 @@ keep a surprise short. Before anything runs, the catalog must show that the stat
 from __future__ import annotations
 
 import hashlib
+import math
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,12 +20,13 @@ from psycopg.rows import TupleRow
 from advisor.model import Advice, Proof, Rejection
 from advisor.propose.batch import NO_SAMPLES, BatchPlan, propose_batch
 from advisor.propose.child import ParameterType, ServerFacts
-from advisor.propose.orm import guess_relation, orm_fix, recognise
+from advisor.propose.orm import guess_relation, orm_fix
 from advisor.propose.sqltree import UnsupportedStatementError
 from advisor.prove.compare import Call, Result, Verdict, compare
 from advisor.prove.replay import TextParameter, array_text, run
 from advisor.prove.statement_facts import foreign_key_direction, statement_facts
 from proxy.dsn import Dsn
+from workload.detect.orm import orm_of
 from workload.model import Finding
 
 _SETTINGS = """
@@ -35,8 +37,10 @@ _CONNECT_TIMEOUT = 10
 """Seconds."""
 _ROUNDS = 5
 """Interleaved measurements of each side, of which the median counts."""
-_MEASURE_BUDGET = 10.0
-"""Seconds that all rounds may take together; slow statements get fewer."""
+_CALLS_BUDGET = 10.0
+"""Seconds for the calls of the comparison; those that do not fit are not compared, nor said to be."""
+_MEASURE_BUDGET = 5.0
+"""Seconds after which no further round begins; the first always runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ async def batch_advice(finding: Finding, query_text: str, target: str | Dsn) -> 
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             await connection.execute(_SETTINGS)
             facts = await statement_facts(connection, query_text, finding.sample_calls, finding.sample_oids)
-            orm = str(finding.evidence.get("orm") or "") or recognise(query_text)
+            orm = str(finding.evidence.get("orm") or "") or orm_of(query_text)
             relation = await foreign_key_direction(connection, finding.parent, finding.child)
             fix = orm_fix(orm, finding, relation or guess_relation(finding.parent, finding.child))
             plan = propose_batch(finding, query_text, facts, orm=orm, orm_fix=fix)
@@ -94,38 +98,38 @@ async def prove_batch(
 
     Raises psycopg.Error when a statement fails or runs into the timeout.
     """
-    types = facts.parameters
-    call_parameters = [
-        _parameters(call, plan.call_order, finding.sample_oids) for call in finding.sample_calls
-    ]
-    keys = await _canonical_keys(connection, finding.sample_calls, plan, types)
+    what = f"one statement for: {finding.title}"
+    calls = finding.sample_calls
+
+    async def run_calls(count: int, seconds: float = math.inf) -> list[Result]:
+        """The first calls one after the other, at most ``count``; stops early after ``seconds``."""
+        started = time.perf_counter()
+        results: list[Result] = []
+        for call in calls[:count]:
+            if len(results) > 1 and time.perf_counter() - started > seconds:
+                break
+            parameters = _parameters(call, plan.call_order, finding.sample_oids)
+            results.append(await run(connection, plan.call_sql, parameters))
+        return results
+
+    results = await run_calls(len(calls), _CALLS_BUDGET)
+    calls = calls[: len(results)]
+    keys = await _canonical_keys(connection, calls, plan, facts.parameters)
     batch_parameters = _batch_parameters(finding, plan, keys)
-
-    async def calls_once() -> list[Result]:
-        return [await run(connection, plan.call_sql, parameters) for parameters in call_parameters]
-
-    async def batch_once() -> Result:
-        return await run(connection, plan.candidate.batched, batch_parameters)
-
-    results = await calls_once()
-    batched = await batch_once()
+    batched = await run(connection, plan.candidate.batched, batch_parameters)
     verdict = compare([Call(key, result) for key, result in zip(keys, results, strict=True)], batched, plan)
     if verdict.difference:
-        return Rejection(
-            what=f"one statement for: {finding.title}",
-            reason=f"the batched statement does not say the same: {verdict.difference}",
-            database=finding.database,
-        )
-    timing = await _measure(calls_once, batch_once)
+        reason = f"the batched statement does not say the same: {verdict.difference}"
+        return Rejection(what=what, reason=reason, database=finding.database)
+    timing = await _measure(
+        lambda: run_calls(len(calls)), lambda: run(connection, plan.candidate.batched, batch_parameters)
+    )
     if timing.batched_ms >= timing.calls_ms:
-        return Rejection(
-            what=f"one statement for: {finding.title}",
-            reason=(
-                f"it says the same but is not faster here: {len(results)} calls took {timing.calls_ms:.2f} "
-                f"ms, the batched statement {timing.batched_ms:.2f} ms"
-            ),
-            database=finding.database,
+        reason = (
+            f"it says the same but is not faster here: {len(calls)} calls took {timing.calls_ms:.2f} ms, "
+            f"the batched statement {timing.batched_ms:.2f} ms"
         )
+        return Rejection(what=what, reason=reason, database=finding.database)
     version = connection.info.parameter_status("server_version") or str(connection.info.server_version)
     return _advice(finding, plan, verdict, timing, version, time.time())
 
@@ -190,8 +194,7 @@ async def _measure(
 def _advice(
     finding: Finding, plan: BatchPlan, verdict: Verdict, timing: Timing, version: str, now: float
 ) -> Advice:
-    calls = len(finding.sample_calls)
-    saved_here = finding.calls * (timing.calls_ms - timing.batched_ms) / calls
+    saved_here = finding.calls * (timing.calls_ms - timing.batched_ms) / verdict.calls
     where = ".".join(part for part in (finding.child.table, finding.child.column) if part)
     proof = Proof(
         method="snapshot",
@@ -206,7 +209,7 @@ def _advice(
         calls_ms=timing.calls_ms,
         batched_ms=timing.batched_ms,
         limits=(
-            f"Compared for the {calls} captured calls of one unit of work, on the data of that moment.",
+            f"Compared for {verdict.calls} captured calls of one unit of work, on the data of that moment.",
             f"Times are medians of {timing.rounds} interleaved runs from here with warm caches; "
             "the application's own round trips differ.",
             *verdict.limits,
@@ -234,5 +237,7 @@ def _told(error: psycopg.Error) -> str:
     code = error.sqlstate
     if code is None or code[:2] in ("08", "28", "3D", "42", "53", "57"):
         text = " ".join((error.diag.message_primary or str(error)).split())
+        if code in ("42P01", "42883", "42704"):
+            text += "; the application may connect with another search_path"
         return f"{text} ({code})" if code else text
     return f"{type(error).__name__} ({code})"
