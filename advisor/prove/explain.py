@@ -57,10 +57,11 @@ async def connect(dsn: Dsn, read_only: bool = True) -> AsyncIterator[Connection]
         named.conninfo(), autocommit=True, prepare_threshold=None
     )
     try:
-        await connection.set_read_only(read_only)
         for name, value in READ_SETTINGS.items():
             await run(connection, f"SET {name} = '{value}'")
         await run(connection, "SET standard_conforming_strings = on")
+        if read_only:
+            await run(connection, "SET default_transaction_read_only = on")
         yield connection
     finally:
         await connection.close()

@@ -1,4 +1,4 @@
-"""A shop with enough rows for plans to matter, and a store filled as the recorder would fill it."""
+"""A warehouse with enough rows for plans to matter, and a store filled as the recorder would fill it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workload.model import Sample
 from workload.store import Store
 from workload.store.writing import Batch, Increment, NewQuery
 
-_SHOP = """
+_WAREHOUSE = """
     CREATE TABLE customers (id bigint PRIMARY KEY, email text NOT NULL, country text, created_at timestamptz);
     CREATE TABLE orders (
         id bigint PRIMARY KEY, customer_id bigint NOT NULL, status text, total numeric(10, 2),
@@ -24,13 +24,15 @@ _SHOP = """
     CREATE TABLE settings (name text, value text);
     CREATE INDEX orders_created ON orders (created_at);
     INSERT INTO customers
-    SELECT g, 'c' || g || '@example.org', 'country ' || g % 50, timestamptz '2026-01-01' + g * interval '1 min'
+    SELECT g, 'c' || g || '@example.org', 'country ' || g % 50,
+           timestamptz '2026-01-01' + g * interval '1 min'
       FROM generate_series(1, 5000) g;
     INSERT INTO orders
     SELECT g, g % 5000, (ARRAY['open', 'paid', 'sent', 'done'])[g % 4 + 1], g % 997,
            timestamptz '2026-01-01' + g * interval '1 min', repeat('x', 40)
       FROM generate_series(1, 40000) g;
-    INSERT INTO lines SELECT o, n, (o * 7 + n) % 2000, n FROM generate_series(1, 30000) o, generate_series(1, 2) n;
+    INSERT INTO lines
+    SELECT o, n, (o * 7 + n) % 2000, n FROM generate_series(1, 30000) o, generate_series(1, 2) n;
     INSERT INTO settings SELECT 's' || g, 'v' FROM generate_series(1, 100) g;
     ANALYZE;
 """
@@ -84,19 +86,19 @@ def add_query(store: Store) -> AddQuery:
 
 
 @pytest.fixture
-def make_shop(make_database: Callable[[ScratchServer], str]) -> Callable[[ScratchServer], str]:
-    """Call it with a server for the connection string of a fresh database with the shop in it."""
+def make_warehouse(make_database: Callable[[ScratchServer], str]) -> Callable[[ScratchServer], str]:
+    """Call it with a server for the connection string of a fresh database with the warehouse in it."""
 
     def make(server: ScratchServer) -> str:
         dsn = make_database(server)
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(_SHOP)
+            connection.execute(_WAREHOUSE)
         return dsn
 
     return make
 
 
 @pytest.fixture
-def shop(pg: ScratchServer, make_shop: Callable[[ScratchServer], str]) -> str:
-    """The shop on each of the servers in turn."""
-    return make_shop(pg)
+def warehouse(pg: ScratchServer, make_warehouse: Callable[[ScratchServer], str]) -> str:
+    """The warehouse on each of the servers in turn."""
+    return make_warehouse(pg)
