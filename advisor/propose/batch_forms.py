@@ -108,7 +108,7 @@ def _equalities(predicates: tuple[KeyPredicate, ...], keys: Keys) -> list[Node]:
     for predicate in predicates:
         key = keys.reference(predicate.number)
         if predicate.cast is not None:
-            same = predicate.cast == sqltree.type_name(keys.types[predicate.number].name)
+            same = sqltree.same_type(predicate.cast, sqltree.type_name(keys.types[predicate.number].name))
             key = key if same else ast.TypeCast(arg=key, typeName=predicate.cast)
         terms.append(sqltree.equals(predicate.column, key))
     return terms
@@ -126,7 +126,8 @@ def can_use_any(child: Child, keys: Keys) -> bool:
     if len(child.predicates) != 1 or not keys.identity():
         return False
     predicate = child.predicates[0]
-    return predicate.cast is None or predicate.cast == sqltree.type_name(keys.types[predicate.number].name)
+    own = sqltree.type_name(keys.types[predicate.number].name)
+    return predicate.cast is None or sqltree.same_type(predicate.cast, own)
 
 
 def any_form(child: Child, keys: Keys, notes: tuple[str, ...]) -> Built:

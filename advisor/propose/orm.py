@@ -146,10 +146,16 @@ def _attribute(column: str) -> str:
     return re.sub(r"_?(id|pk|uuid)\Z", "", _snake(column))
 
 
+_NO_PLURAL = ("ss", "us", "is", "news", "series")
+_PLURALS = (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("s", ""))
+
+
 def _singular(table: str) -> str:
     name = _snake(table)
-    for ending, singular in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("s", "")):
-        if name.endswith(ending) and not name.endswith("ss"):
+    if name.endswith(_NO_PLURAL):
+        return name
+    for ending, singular in _PLURALS:
+        if name.endswith(ending):
             return name[: -len(ending)] + singular
     return name
 

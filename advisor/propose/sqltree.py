@@ -132,6 +132,18 @@ def type_name(text: str) -> Node:
         raise UnsupportedStatementError(f"{text!r} is not a type that the parser knows") from error
 
 
+def same_type(one: Node, other: Node) -> bool:
+    """Whether two TypeName nodes name one type; ``int4`` and ``integer`` do."""
+    return _type_names(one) == _type_names(other) and all(
+        getattr(one, part) == getattr(other, part) for part in ("typmods", "typemod", "arrayBounds", "setof")
+    )
+
+
+def _type_names(type_: Node) -> list[str]:
+    names = [part.sval for part in type_.names]
+    return names[1:] if names[0] == "pg_catalog" else names
+
+
 def array_parameter(number: int, element_type: str) -> Node:
     """``$number::element_type[]``"""
     return ast.TypeCast(arg=ast.ParamRef(number=number), typeName=type_name(f"{element_type}[]"))
