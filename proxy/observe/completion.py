@@ -16,6 +16,8 @@ _NAME_TAGS: Final = frozenset(
     (b"PREPARE", b"DEALLOCATE", b"DEALLOCATE ALL", b"DISCARD ALL", b"CLOSE CURSOR", b"CLOSE CURSOR ALL")
 )
 
+_EARLY_ERRORS: Final = (b"42", b"26", b"25")
+
 
 class Completion:
     """Ends statements, windows and transactions; ``Replies`` tells it which."""
@@ -242,9 +244,10 @@ class Completion:
         entry = state.expectations.queue[0]
         if state.expectations.copying:
             self._copy_failed()
-        if entry.kind == kinds.BIND and entry.name == UNNAMED:
-            # The server made room for the new portal before it failed.
-            self._drop_unnamed_portal()
+        if self._had_dropped_unnamed_portal(entry, sqlstate):
+            before = state.portals.live.pop(UNNAMED, None)
+            if before is not None:
+                self.close_portal(before, Outcome.OK)
         self._rolled_back = True
         for portal in state.portals.live.values():
             if portal.suspended is not None and portal is not entry.portal:
@@ -265,6 +268,14 @@ class Completion:
         skipped = state.expectations.skip_to_sync()
         self._fail_first(skipped, sqlstate, size)
         state.propose_again()
+
+    def _had_dropped_unnamed_portal(self, entry: Expected, sqlstate: bytes) -> bool:
+        """The server makes room for a new unnamed portal before most errors: not before those about the
+        text (class 42), about a missing statement (26) or a failed transaction (25).
+        """
+        if entry.kind == kinds.QUERY:
+            return entry.children > 0 or sqlstate[:2] not in _EARLY_ERRORS
+        return entry.kind == kinds.BIND and entry.name == UNNAMED and sqlstate[:2] not in _EARLY_ERRORS
 
     def _copy_failed(self) -> None:
         state = self._state
@@ -360,8 +371,3 @@ class Completion:
         state.timing.ready(state.now)
         state.status = status
         state.delivery.ready(state.now, status)
-
-    def _drop_unnamed_portal(self) -> None:
-        before = self._state.portals.live.pop(UNNAMED, None)
-        if before is not None:
-            self.close_portal(before, Outcome.OK)

@@ -14,7 +14,7 @@ from proxy.wire.framing import Messages, ProtocolError
 KNOWN: Final = b"RvSKNAEZ123tTnDCsIGHWdcV"
 """Everything that a server may send."""
 DATA_ROW: Final = 0x44
-COPY_DATA: Final = 0x64
+READY: Final = 0x5A
 ASYNCHRONOUS: Final = b"NAS"
 REPLICATION: Final = "replication"
 """Reason for which a session is opaque on purpose."""
@@ -147,8 +147,12 @@ class Replies:
             return
         entry = state.expectations.queue[0]
         execution = entry.execution
-        if execution is None or kind not in kinds.ANSWERS[entry.kind]:
+        if kind not in kinds.ANSWERS[entry.kind]:
             return
+        if execution is None:
+            if entry.kind != kinds.QUERY or entry.failed or kind == READY:
+                return
+            execution = self._completion.next_child(entry)
         if execution.t_first == 0.0:
             execution.t_first = state.now
         if (
@@ -220,7 +224,7 @@ class Replies:
             if state.session.replication:
                 raise ProtocolError(REPLICATION)
             return
-        entry = state.expectations.first(0x5A)
+        entry = state.expectations.first(READY)
         if entry.execution is not None:
             raise ProtocolError("incomplete_result")
         state.expectations.queue.popleft()
