@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from advisor.scratch import ScratchError, ScratchServer
+from advisor.scratch import Binaries, ScratchError, ScratchServer, find_binaries
+from advisor.scratch.guardian import remove
 
 
 def test_it_is_the_version_that_was_asked_for(pg: ScratchServer) -> None:
@@ -86,6 +89,33 @@ async def test_settings_and_access_lines_take_effect_and_stopping_twice_is_fine(
     assert was_running
     assert not server.running
     assert not directory.exists()
+
+
+@pytest.fixture
+def without_utf8_locale() -> Iterator[Binaries]:
+    """PostgreSQL 18 on a machine that has no locale C.UTF-8, as far as initdb tells."""
+    real = find_binaries(18)
+    root = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
+    root.chmod(0o755)
+    (root / "bin").mkdir(mode=0o755)
+    refuse = """case "$*" in *--locale=C.UTF-8*--locale=C) ;; *)
+        touch "$2/begun"; echo 'initdb: error: invalid locale name "C.UTF-8"' >&2; exit 1;; esac"""
+    for name, first in (("initdb", refuse), ("postgres", ":")):
+        program = root / "bin" / name
+        program.write_text(f'#!/bin/sh\n{first}\nexec "{real.program(name)}" "$@"\n')
+        program.chmod(0o755)
+    yield Binaries(real.major, real.version, root / "bin", "test")
+    remove(str(root))
+
+
+def test_where_there_is_no_utf8_locale_it_is_plain_c(without_utf8_locale: Binaries) -> None:
+    with (
+        ScratchServer.start(binaries=without_utf8_locale) as server,
+        psycopg.connect(server.dsn()) as connection,
+    ):
+        assert connection.execute(
+            "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'postgres'"
+        ).fetchone() == ("C", "UTF8")
 
 
 def test_a_setting_that_postgresql_does_not_know_is_named_in_the_error() -> None:
