@@ -1,16 +1,22 @@
-"""A store with known contents, at a known time."""
+"""A store with known contents, at a known time; and the application on it, without a terminal."""
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from textual.keys import _character_to_key
+from textual.pilot import Pilot
 
 from advisor.model import Advice, BatchCandidate, IndexCandidate, IndexKey, Proof, QueryGain
+from tui.app import PgcoachApp
 from workload.capture.histogram import Histogram
 from workload.model import AdviceRecord, Column, Finding, Sample
 from workload.store import Store
@@ -85,28 +91,35 @@ PLAN_AFTER: dict[str, Any] = {
 
 
 @pytest.fixture
-def now() -> Callable[[], float]:
-    return lambda: NOW
-
-
-@pytest.fixture
 def empty_store(tmp_path: Path) -> Path:
     """A store as the proxy leaves it before any traffic."""
     path = tmp_path / "pgcoach.db"
     with Store.open(path) as store:
-        store.set_meta("listen", "postgresql://app@127.0.0.1:6432/shop")
-        store.set_meta("upstream", "postgresql://app@db.internal:5432/shop")
+        _note_addresses(store)
+    return path
+
+
+@pytest.fixture(scope="session")
+def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The contents of ``store_path``, made once."""
+    path = tmp_path_factory.mktemp("filled") / "pgcoach.db"
+    with Store.open(path) as store:
+        _note_addresses(store)
+        ids = _traffic(store)
+        _findings(store, ids)
+        _advice(store, ids)
     return path
 
 
 @pytest.fixture
-def store_path(empty_store: Path) -> Path:
+def store_path(filled_store: Path, tmp_path: Path) -> Path:
     """Ten minutes of traffic, two findings, three pieces of advice; written two seconds before NOW."""
-    with Store.open(empty_store) as store:
-        ids = _traffic(store)
-        _findings(store, ids)
-        _advice(store, ids)
-    return empty_store
+    return Path(shutil.copy(filled_store, tmp_path / "pgcoach.db"))
+
+
+def _note_addresses(store: Store) -> None:
+    store.set_meta("listen", "postgresql://app@127.0.0.1:6432/shop")
+    store.set_meta("upstream", "postgresql://app@db.internal:5432/shop")
 
 
 def _traffic(store: Store) -> list[int]:
@@ -317,3 +330,80 @@ def _advice(store: Store, ids: list[int]) -> None:
                 document=msgspec.json.encode(advice),
             )
         )
+
+
+class Driver:
+    """The application under test: presses keys, waits for what they start, reads the screen as text."""
+
+    def __init__(self, app: PgcoachApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        """Presses keys one by one, each after all that the one before started is through."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Until no worker runs and every message that workers sent was handled."""
+        for _ in range(3):
+            await self.app.workers.wait_for_complete()
+            await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        """Types a text; ``press`` takes a plus sign or a colon for something else."""
+        await self.press(*map(_character_to_key, text))
+
+    @property
+    def text(self) -> str:
+        """What stands on the screen, line by line, without colours."""
+        strips = self.app.screen._compositor.render_strips()
+        lines = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+        return "\n".join(lines).rstrip() + "\n"
+
+
+OpenApp = Callable[..., AbstractAsyncContextManager[Driver]]
+
+
+@pytest.fixture
+def open_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OpenApp:
+    """Opens the application on a store: ``async with open_app(path, size=(80, 24)) as driver``.
+
+    Paths on the screen are the same on every machine: the store is named relative to the working directory,
+    which is also the home directory.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    @asynccontextmanager
+    async def opened(store: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driver]:
+        location = str(store.relative_to(tmp_path))
+        app = PgcoachApp(location, now=lambda: NOW, refresh_seconds=None)
+        async with app.run_test(size=size) as pilot:
+            driver = Driver(app, pilot)
+            await driver.settle()
+            yield driver
+
+    return opened
+
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+@pytest.fixture
+def matches_snapshot() -> Callable[[str, str], None]:
+    """Compares a screen's text with the file of that name; PGCOACH_UPDATE_SNAPSHOTS=1 writes the file."""
+
+    def check(name: str, text: str) -> None:
+        path = SNAPSHOTS / f"{name}.txt"
+        if os.environ.get("PGCOACH_UPDATE_SNAPSHOTS"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        expected = path.read_text(encoding="utf-8")
+        assert text == expected, f"{path.name} differs; PGCOACH_UPDATE_SNAPSHOTS=1 accepts the new one"
+
+    return check

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.model import Advice, BatchCandidate
-from tui.advice_view import UnreadableAdviceError, read_advice
+from tui.advice_view import AdviceView, UnreadableAdviceError, advice_view, read_advice
 from tui.app.rows import QueryRow, finding_order, inbox_order, query_rows
 from tui.app.status import Health, Status, health, judge
 from workload.capture.histogram import value_of
@@ -87,6 +87,7 @@ class AdviceList:
 class AdviceDetail:
     status: Status
     record: AdviceRecord
+    view: AdviceView
     history: tuple[Transition, ...]
 
 
@@ -198,12 +199,13 @@ class Reader:
         return AdviceList(status, tuple(inbox_order(store.advice())), len(store.findings()))
 
     def advice_detail(self, advice_id: str) -> AdviceDetail:
-        """Raises NotThereError."""
+        """Raises NotThereError, UnreadableAdviceError."""
         store = self.required()
         record = store.advice_record(advice_id)
         if record is None:
             raise NotThereError(f"advice {advice_id} is not in the store")
-        return AdviceDetail(self._status(store, True), record, tuple(store.advice_history(advice_id)))
+        history = tuple(store.advice_history(advice_id))
+        return AdviceDetail(self._status(store, True), record, advice_view(record), history)
 
     def decide(self, ids: Iterable[str], state: str, reason: str) -> None:
         """Writes a decision on each of the advice. Raises StoreError."""

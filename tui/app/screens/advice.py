@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.advice_view import AdviceView, PlanPair, Section, advice_view, cost
+from tui.advice_view import AdviceView, PlanPair, Section, cost
 from tui.app.reading import AdviceDetail
 from tui.app.rows import state_label
 from tui.app.screens.base import DetailScreen
@@ -52,15 +52,16 @@ class AdviceScreen(DecidingScreen[AdviceDetail], DetailScreen[AdviceDetail]):
         return self.reader.advice_detail(self.advice_id)
 
     def show(self, data: AdviceDetail) -> None:
-        view = advice_view(data.record)
-        self.query_one("#advice-head", Static).update(Content("\n".join(self._head(view, data))))
+        view = data.view
+        self.query_one("#advice-head", Static).update(Content("\n".join(self._head(data))))
         if self._built != data.record.document:
             self._built = data.record.document
             holder = self.query_one("#advice-sections", Vertical)
             holder.remove_children()
             holder.mount_all(sections(view))
 
-    def _head(self, view: AdviceView, data: AdviceDetail) -> list[str]:
+    def _head(self, data: AdviceDetail) -> list[str]:
+        view = data.view
         lines = [view.title, f"{state_label(view.state)}   {view.kind}   {view.database}   {view.benefit}"]
         if view.reason:
             lines.append(f"because: {view.reason}")
@@ -73,7 +74,7 @@ class AdviceScreen(DecidingScreen[AdviceDetail], DetailScreen[AdviceDetail]):
 
     def action_copy(self) -> None:
         if self.data is not None:
-            self.app.copy_to_clipboard("\n".join(advice_view(self.data.record).change.lines) + "\n")
+            self.app.copy_to_clipboard("\n".join(self.data.view.change.lines) + "\n")
             self.notify("The SQL is on the clipboard.")
 
     def action_scroll(self, where: str) -> None:

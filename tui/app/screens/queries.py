@@ -61,7 +61,8 @@ class QueriesScreen(StoreScreen[QueryList]):
 
     def _heading(self, each: QueryColumn) -> Column:
         arrow = ("▼" if self.descending else "▲") if each.key == self.sort_key else ""
-        return Column(each.key, each.title + arrow, each.width, each.numeric)
+        width = max(each.width, len(each.title) + 1) if each.width else 0
+        return Column(each.key, each.title + arrow, width, each.numeric)
 
     def _label(self, table: ListTable, shown: Sequence[QueryRow], rows: Sequence[QueryRow]) -> None:
         if self.filter.text:

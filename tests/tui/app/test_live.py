@@ -1,0 +1,93 @@
+"""A store that appears, grows, ages and breaks while the application looks at it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tui.app.widgets.table import ListTable
+from workload.store import Store
+
+
+async def test_a_store_that_appears_later_is_found(open_app: Any, store_path: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later.db"
+    async with open_app(later) as driver:
+        assert "There is no store" in driver.text
+        shutil.copy(store_path, later)
+        await driver.press("ctrl+r")
+        assert "SELECT id, name, price" in driver.text
+        assert "● live" in driver.text
+
+
+async def test_old_data_is_a_warning(open_app: Any, store_path: Path) -> None:
+    with Store.open(store_path) as store:
+        store.set_meta("last_write", repr(1_800_000_000.0 - 300))
+    async with open_app(store_path) as driver:
+        assert "⚠ 5 min old" in driver.text
+        assert driver.app.screen.query_one("#nav-status").has_class("-warning")
+
+
+async def test_a_store_that_breaks_is_told_and_the_application_goes_on(open_app: Any, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_text("these are not the bytes of a database" * 40)
+    async with open_app(broken) as driver:
+        assert "not a pgcoach store" in driver.text
+        await driver.press("2", "1")
+        assert "not a pgcoach store" in driver.text
+        assert driver.app.is_running
+
+
+async def test_advice_of_another_version_is_told(open_app: Any, store_path: Path) -> None:
+    import sqlite3
+
+    raw = sqlite3.connect(store_path)
+    raw.execute("UPDATE advice SET document = '{}' WHERE id = 'ix1'")
+    raw.commit()
+    raw.close()
+    async with open_app(store_path) as driver:
+        await driver.press("4", "enter")
+        assert "another version of pgcoach" in driver.text
+        assert driver.app.is_running
+
+
+async def test_a_refresh_without_news_changes_no_cell(open_app: Any, store_path: Path) -> None:
+    async with open_app(store_path) as driver:
+        await driver.press("2")
+        table = driver.app.screen.query_one(ListTable)
+        changed: list[object] = []
+        original = table.update_cell_at
+
+        def counted(*arguments: Any, **more: Any) -> None:
+            changed.append(arguments)
+            original(*arguments, **more)
+
+        table.update_cell_at = counted  # type: ignore[method-assign]
+        await driver.press("ctrl+r")
+        assert changed == []
+
+
+async def test_texts_from_the_wire_are_no_markup(open_app: Any, store_path: Path) -> None:
+    async with open_app(store_path) as driver:
+        await driver.press("2", "slash", *"stock", "enter", "enter")
+        assert "WHERE (tags)[$2] = $3" in driver.text
+
+
+async def test_it_refreshes_by_itself(store_path: Path) -> None:
+    from tui.app import PgcoachApp
+
+    app = PgcoachApp(str(store_path), now=lambda: 1_800_000_000.0, refresh_seconds=0.05)
+    async with app.run_test() as pilot:
+        seen = 0
+        while seen < 3:
+            await app.workers.wait_for_complete()
+            await pilot.pause(0.05)
+            seen += app.status is not None
+        with Store.open(store_path) as store:
+            store.set_meta("last_write", repr(1_800_000_000.0 - 300))
+        for _ in range(200):
+            await pilot.pause(0.05)
+            if app.status is not None and app.status.warning:
+                break
+        assert app.status is not None
+        assert app.status.warning
