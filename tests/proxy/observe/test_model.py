@@ -310,7 +310,8 @@ def transcript(groups: list[Group], lag: random.Random) -> tuple[list[Sent], Mod
     model = Model()
     steps: list[Sent] = []
     late = bytearray()
-    for group in [*groups, [("S",)]]:
+    closing: Group = [("S",)]
+    for group in [*groups, closing]:
         for op in group:
             steps.append(client(encode(op)))
             late += model.answer(op)
