@@ -12,6 +12,7 @@ from workload.detect.groups import Group, start_times_ms
 from workload.detect.links import Link
 from workload.detect.predicates import shape_of
 from workload.detect.statement import Statement
+from workload.tokens import SQUASHED
 
 POLL_SPAN_MS: Final = 10_000.0
 POLL_VARIATION: Final = 0.3
@@ -32,7 +33,7 @@ def benign_reason(
     shape = group.shape
     if shape.kind not in ("select", "insert", "update", "delete", "merge") or not shape.reads_user_tables:
         return "noise"
-    if shape.value_rows >= BATCH_LENGTH:
+    if shape.value_rows >= BATCH_LENGTH or (shape.kind == "insert" and SQUASHED in group.statement.text):
         return "chunked_batch"
     if group.pipelined > len(group.calls):
         return "pipelined"

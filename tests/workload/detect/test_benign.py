@@ -54,8 +54,9 @@ def test_lists_are_batches(story: Story, catalog: Catalog) -> None:
     assert reason(story, catalog, text) == "chunked_batch"
 
 
-def test_insert_of_several_rows_is_a_batch(story: Story, catalog: Catalog) -> None:
-    text = "INSERT INTO orders (customer_id, status) VALUES ($1, $2), ($3, $4)"
+@pytest.mark.parametrize("rest", [", ($3, $4)", " /*, ... */"])
+def test_insert_of_several_rows_is_a_batch(story: Story, catalog: Catalog, rest: str) -> None:
+    text = "INSERT INTO orders (customer_id, status) VALUES ($1, $2)" + rest
     story.begin()
     for number in range(20):
         story.run(text, number, "a", number + 1, "b")
