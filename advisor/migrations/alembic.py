@@ -110,9 +110,16 @@ def index_migration(
 ) -> Migration:
     """The revision that builds the index. ``directory`` is the export's; paths are relative to it.
 
-    Raises ExportError when the project keeps its revisions outside of ``directory``.
+    Raises ExportError when the project keeps its revisions outside of ``directory``, or for a name that
+    Alembic cannot say.
     """
     name = candidate_name(candidate)
+    named = (candidate.schema, candidate.table, name, *(key.column for key in candidate.keys))
+    if any("\\:" in part for part in (*named, *candidate.include)):
+        raise ExportError(
+            f"index {name} on {candidate.table}: SQLAlchemy's text() cannot say a name with a backslash before "
+            "a colon; export it for psql"
+        )
     revision = revision_id(advice)
     path = project.versions.resolve() / _file_name(project.file_template, revision, f"add {name}", now)
     root = directory.resolve()

@@ -23,20 +23,49 @@ import os
 from alembic import context
 import sqlalchemy as sa
 
-URL = "postgresql+psycopg://"
+DRIVER = os.environ.get("TEST_DRIVER", "psycopg")
+URL = f"postgresql+{DRIVER}://"
+
+
+def migrate(connection):
+    context.configure(connection=connection, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_async():
+    import asyncpg
+    from psycopg.conninfo import conninfo_to_dict
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    to = conninfo_to_dict(os.environ["TEST_DSN"])
+    engine = create_async_engine(
+        URL,
+        poolclass=sa.pool.NullPool,
+        async_creator=lambda *_, **__: asyncpg.connect(
+            host=to["host"], port=to["port"], user=to["user"], database=to["dbname"]
+        ),
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
 if context.is_offline_mode():
     context.configure(url=URL, literal_binds=True, dialect_opts={"paramstyle": "named"})
     with context.begin_transaction():
         context.run_migrations()
+elif DRIVER == "asyncpg":
+    import asyncio
+
+    asyncio.run(migrate_async())
 else:
-    import psycopg
+    driver = __import__(DRIVER)
     engine = sa.create_engine(
-        URL, creator=lambda: psycopg.connect(os.environ["TEST_DSN"]), poolclass=sa.pool.NullPool
+        URL, creator=lambda: driver.connect(os.environ["TEST_DSN"]), poolclass=sa.pool.NullPool
     )
     with engine.connect() as connection:
-        context.configure(connection=connection, transaction_per_migration=True)
-        with context.begin_transaction():
-            context.run_migrations()
+        migrate(connection)
 '''
 
 _FIRST = '''"""first"""
@@ -68,19 +97,21 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def alembic(project: Path, database: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def alembic(
+    project: Path, database: str, *arguments: str, driver: str = "psycopg"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
         cwd=project,
         capture_output=True,
         text=True,
         check=False,
-        env={"TEST_DSN": database, "PATH": "", "PYTHONIOENCODING": "utf-8"},
+        env={"TEST_DSN": database, "TEST_DRIVER": driver, "PATH": "", "PYTHONIOENCODING": "utf-8"},
     )
 
 
-def succeed(project: Path, database: str, *arguments: str) -> str:
-    done = alembic(project, database, *arguments)
+def succeed(project: Path, database: str, *arguments: str, driver: str = "psycopg") -> str:
+    done = alembic(project, database, *arguments, driver=driver)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -132,6 +163,26 @@ def test_upgrade_downgrade_upgrade_and_over_a_leftover(
     assert row[0].endswith("ON public.orders USING btree (status, created_at DESC) INCLUDE (customer_id)")
 
 
+@pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
+def test_other_drivers(
+    pg18: ScratchServer,
+    make_database: Callable[[ScratchServer], str],
+    project: Path,
+    index_advice: MakeIndexAdvice,
+    now: datetime,
+    driver: str,
+) -> None:
+    database = make_database(pg18)
+    run_sql(database, ORDERS, f"CREATE INDEX {NAME} ON orders (id)")
+    run_sql(database, f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{NAME}'::regclass")
+    run_sql(database, 'ALTER TABLE orders RENAME customer_id TO "100% :it"')
+    export([index_advice(include=("100% :it",))], runner=None, directory=project, now=now)
+    succeed(project, database, "upgrade", "head", driver=driver)
+    assert valid_indexes(database) == {NAME: True}
+    succeed(project, database, "downgrade", "-1", driver=driver)
+    assert valid_indexes(database) == {}
+
+
 @pytest.mark.parametrize(
     ("table", "column", "schema"),
     [
@@ -142,6 +193,7 @@ def test_upgrade_downgrade_upgrade_and_over_a_leftover(
         ("per%cent", "100%s %(x)s", "public"),
         ("back\\slash", 'tri"""ple', "public"),
         ("dollar$check$", "$$;", "We$ird Schema"),
+        ("new\nline", "tab\there \u2028", "public"),
         ("x" * 63, "y" * 63, "z" * 63),
     ],
 )
@@ -174,6 +226,13 @@ def test_odd_identifiers(
     assert list(valid_indexes(database).values()) == [True] * 3
     succeed(project, database, "downgrade", "0000000000f1")
     assert valid_indexes(database) == {}
+
+
+def test_a_name_that_sqlalchemy_cannot_say_is_refused(
+    project: Path, index_advice: MakeIndexAdvice, now: datetime
+) -> None:
+    with pytest.raises(ExportError, match="export it for psql"):
+        export([index_advice("back\\:slash")], runner=None, directory=project, now=now)
 
 
 def test_a_partitioned_table_is_refused(
@@ -254,6 +313,18 @@ def test_a_first_revision_follows_nothing(
     (project / "migrations" / "versions" / "0000000000f1_first.py").unlink()
     (path,) = export([index_advice()], runner=None, directory=project, now=now).written
     assert "down_revision: Union[str, Sequence[str], None] = None" in path.read_text()
+
+
+def test_the_environment_of_a_project_counts_as_the_project(
+    project: Path, index_advice: MakeIndexAdvice, now: datetime
+) -> None:
+    assert detect_runner(project / "migrations") == "alembic"
+    (path,) = export([index_advice()], runner=None, directory=project / "migrations", now=now).written
+    assert path.parent == project / "migrations" / "versions"
+    assert 'None] = "0000000000f1"' in path.read_text()
+    again = export([index_advice()], runner=None, directory=project, now=now)
+    assert again.already == (("7f3ac0ffee00aa11", path.resolve()),)
+    assert again.written == ()
 
 
 def test_no_project(tmp_path: Path, index_advice: MakeIndexAdvice, now: datetime) -> None:

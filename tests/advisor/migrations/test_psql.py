@@ -152,6 +152,8 @@ ODD = [
     ("per%cent", "100%s %(x)s", "public"),
     ("back\\slash", "\\gexec", "public"),
     ("dollar$check$", "$$;", "We$ird Schema"),
+    ("new\nline", "tab\there \u2028", "public"),
+    ("slash\\:colon", "\\\\:x \\:y :z", "public"),
     ("x" * 63, "y" * 63, "z" * 63),
     ("-- comment", "/* c */", "public"),
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 
+from advisor.scratch import ScratchServer
 from workload.model import Column, Finding, FindingClass
 
 _SCHEMA = """
@@ -26,15 +27,21 @@ _SCHEMA = """
            't' || g % 2
       FROM generate_series(1, 600) g;
     INSERT INTO "Line Items" SELECT o, n, o % 5 FROM generate_series(1, 60) o, generate_series(1, 4) n;
+    CREATE FUNCTION guarded() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT 1';
     ANALYZE;
 """
 
 
-@pytest.fixture
-def shop(database: str) -> str:
-    with psycopg.connect(database, autocommit=True) as connection:
+@pytest.fixture(scope="session")
+def shop(pg: ScratchServer) -> Iterator[str]:
+    """One for all tests: proofs change nothing."""
+    with psycopg.connect(pg.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE proof_shop")
+    with psycopg.connect(pg.dsn("proof_shop"), autocommit=True) as connection:
         connection.execute(_SCHEMA)
-    return database
+    yield pg.dsn("proof_shop")
+    with psycopg.connect(pg.dsn(), autocommit=True) as connection:
+        connection.execute("DROP DATABASE proof_shop WITH (FORCE)")
 
 
 @pytest.fixture
