@@ -122,6 +122,20 @@ class Expected:
             portals.propose(UNNAMED, None)
 
 
+def _mark(kind: int, swallowed: bool, failed: bool) -> Expected:
+    """Sync and the ends of COPY carry no name and no execution: every one of a sort is the same entry."""
+    entry = Expected(kind)
+    entry.swallowed = swallowed
+    entry.failed = failed
+    return entry
+
+
+SYNC_BEFORE_DATA: Final = _mark(SYNC, True, False)
+SYNC_AFTER_DATA: Final = _mark(SYNC, False, False)
+COPY_DONE: Final = _mark(COPY_END, True, False)
+COPY_FAIL: Final = _mark(COPY_END, True, True)
+
+
 class Expectations:
     """The queue. Raises ``ProtocolError`` where rule 2 applies."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from proxy.observe.execution import Execution
+from proxy.wire.messages import Bind
 
 UNNAMED = b""
 
@@ -37,24 +38,14 @@ class Statement:
 class Portal:
     """A bound statement. It keeps its statement even if the name comes to mean another one."""
 
-    __slots__ = (
-        "bytes_in",
-        "finished",
-        "formats",
-        "net",
-        "params",
-        "result_formats",
-        "statement",
-        "suspended",
-    )
+    __slots__ = ("bytes_in", "finished", "head", "net", "statement", "suspended")
 
-    def __init__(self, statement: Statement | None) -> None:
+    def __init__(self, statement: Statement | None, head: Bind, bytes_in: int) -> None:
         self.statement = statement
         """None when the name meant nothing to us: defined before we could see, or beyond a limit."""
-        self.params: list[bytes | None] | None = None
-        self.formats: tuple[int, ...] = ()
-        self.result_formats: tuple[int, ...] = ()
-        self.bytes_in = 0
+        self.head = head
+        """The Bind message: values and formats."""
+        self.bytes_in = bytes_in
         """Size of the Bind message, until an execution took it over."""
         self.suspended: Execution | None = None
         """The execution whose rows were fetched in part (PortalSuspended)."""

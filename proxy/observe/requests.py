@@ -43,7 +43,7 @@ class Requests:
         table.handle(ord("H"), self.flush, 0)
         table.handle(ord("S"), self.sync, 0)
         table.handle(ord("X"), self.terminate, 0)
-        table.handle(ord("c"), self.copy_end, 0)
+        table.handle(ord("c"), self.copy_done, 0)
         table.handle(ord("f"), self.copy_fail, 0)
         self.messages = table
 
@@ -126,11 +126,7 @@ class Requests:
         head = messages.bind(buffer, start, end, size, cap)
         if head.params is None and state.limits.param_bytes:
             state.observer.count("bypass.params")
-        portal = Portal(state.statements.get(head.statement))
-        portal.params = head.params
-        portal.formats = head.formats
-        portal.result_formats = head.result_formats
-        portal.bytes_in = size + 5
+        portal = Portal(state.statements.get(head.statement), head, size + 5)
         entry = Expected(kinds.BIND)
         entry.name = head.portal
         entry.portal = portal
@@ -167,9 +163,10 @@ class Requests:
             execution.statement_name = statement.name
         execution.bytes_in = size + 5
         if portal is not None:
-            execution.params = portal.params
-            execution.param_formats = portal.formats
-            execution.result_formats = portal.result_formats
+            head = portal.head
+            execution.params = head.params
+            execution.param_formats = head.formats
+            execution.result_formats = head.result_formats
             execution.bytes_in += portal.bytes_in
             portal.bytes_in = 0
         execution.window = state.window
@@ -217,12 +214,10 @@ class Requests:
 
     def sync(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        entry = Expected(kinds.SYNC)
-        entry.swallowed = not state.copy_data_sent
         state.expectations.skipping = False
         state.segment = None
         state.window += 1
-        self._append(entry)
+        self._append(kinds.SYNC_AFTER_DATA if state.copy_data_sent else kinds.SYNC_BEFORE_DATA)
 
     def copy_data(self, kind: int, chunk: bytes, start: int, end: int, count: int) -> None:
         state = self._state
@@ -238,17 +233,18 @@ class Requests:
         if execution is not None:
             execution.bytes_in += end - start
 
-    def copy_end(self, buffer: bytes, start: int, end: int, size: int) -> None:
+    def copy_done(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        self._end_copy(kinds.COPY_DONE)
+
+    def copy_fail(self, buffer: bytes, start: int, end: int, size: int) -> None:
+        self._end_copy(kinds.COPY_FAIL)
+
+    def _end_copy(self, mark: Expected) -> None:
         state = self._state
         if state.expectations.copying:
             state.timing.copy_data_ended(state.now)
         if state.expectations.queue:
-            self._append(Expected(kinds.COPY_END))
-
-    def copy_fail(self, buffer: bytes, start: int, end: int, size: int) -> None:
-        self.copy_end(buffer, start, end, size)
-        if self._state.expectations.queue:
-            self._state.expectations.queue[-1].failed = True
+            self._append(mark)
 
     def terminate(self, buffer: bytes, start: int, end: int, size: int) -> None:
         self.terminated = True

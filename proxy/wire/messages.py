@@ -83,9 +83,14 @@ def bind(buffer: bytes, start: int, end: int, size: int, cap: int) -> Bind:
     head = Bind(portal, statement)
     if end - start < size or end - pos > cap or end - pos < 6:
         return head
-    formats, pos = _words(buffer, pos, end, 2)
-    if end - pos < 4:
-        return head
+    formats: tuple[int, ...] = ()
+    # No formats at all means all text: what most text-mode clients send.
+    if buffer[pos] or buffer[pos + 1]:
+        formats, pos = _words(buffer, pos, end, 2)
+        if end - pos < 4:
+            return head
+    else:
+        pos += 2
     (count,) = _UINT16.unpack_from(buffer, pos)
     pos += 2
     params: list[bytes | None] = []
@@ -104,7 +109,8 @@ def bind(buffer: bytes, start: int, end: int, size: int, cap: int) -> Bind:
             pos += length
     head.formats = formats
     head.params = params
-    head.result_formats, _ = _words(buffer, pos, end, 2)
+    if end - pos > 2:
+        head.result_formats, _ = _words(buffer, pos, end, 2)
     return head
 
 
