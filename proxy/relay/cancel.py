@@ -1,0 +1,88 @@
+"""Cancel requests: a connection of their own that carries a key and gets no answer, only EOF.
+
+The packet goes to the upstream verbatim. The client's socket stays open until the upstream closed its
+end, because libpq takes EOF for "processed": closing early would let the cancel hit the next query.
+With several upstream addresses the request goes to each of them, since any worker may be asked to cancel
+any session; a server ignores a key that it did not issue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from proxy.dsn import Address
+from proxy.relay.settings import Limits, Upstream
+from proxy.relay.sockets import tune
+from proxy.relay.upstream import dial
+
+
+class CancelRelay:
+    """Forwards cancel requests, within a cap of their own."""
+
+    def __init__(self, upstream: Upstream, limits: Limits, count: Callable[[str], None]) -> None:
+        self._upstream = upstream
+        self._limits = limits
+        self._count = count
+        self._in_flight: set[asyncio.Task[None]] = set()
+
+    def forward(self, client: asyncio.Transport, packet: bytes) -> None:
+        """Send the request on and close the client when it has been processed. Returns at once."""
+        if len(self._in_flight) >= self._limits.cancels:
+            self._count("cancel.over_limit")
+            client.close()
+            return
+        self._count("cancel.forwarded")
+        task = asyncio.get_running_loop().create_task(self._run(client, packet), name="cancel request")
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    def abort(self) -> None:
+        for task in self._in_flight:
+            task.cancel()
+
+    async def _run(self, client: asyncio.Transport, packet: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._limits.cancel):
+                await asyncio.gather(*(self._deliver(a, packet) for a in self._upstream.addresses))
+        except TimeoutError:
+            self._count("cancel.timeout")
+        finally:
+            client.close()
+
+    async def _deliver(self, address: Address, packet: bytes) -> None:
+        closed = asyncio.get_running_loop().create_future()
+        try:
+            transport, _ = await dial(address, lambda: _UntilClosed(closed), self._limits.connect)
+        except (OSError, UnicodeError):
+            self._count("cancel.failed")
+            return
+        try:
+            tune(transport)
+            transport.write(packet)
+            await closed
+        finally:
+            transport.abort()
+
+
+class _UntilClosed(asyncio.Protocol):
+    def __init__(self, closed: asyncio.Future[None]) -> None:
+        self._closed = closed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+
+class AwaitingCancel(asyncio.Protocol):
+    """The client while its cancel request is under way: nothing more is expected from it.
+
+    It may close early; the request then still goes its way, and closing again does no harm.
+    """
+
+    def eof_received(self) -> bool:
+        return True
