@@ -117,8 +117,8 @@ def index_migration(
     named = (candidate.schema, candidate.table, name, *(key.column for key in candidate.keys))
     if any("\\:" in part for part in (*named, *candidate.include)):
         raise ExportError(
-            f"index {name} on {candidate.table}: SQLAlchemy's text() cannot say a name with a backslash before "
-            "a colon; export it for psql"
+            f"index {name} on {candidate.table}: SQLAlchemy's text() cannot say a name with a backslash "
+            "before a colon; export it for psql"
         )
     revision = revision_id(advice)
     path = project.versions.resolve() / _file_name(project.file_template, revision, f"add {name}", now)
