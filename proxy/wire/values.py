@@ -148,6 +148,11 @@ def decode_text(raw: bytes, client_encoding: str = "UTF8") -> str:
     return raw.decode(_CODECS.get(client_encoding.upper(), "utf-8"), errors="replace")
 
 
+def encode_text(text: str, client_encoding: str = "UTF8") -> bytes:
+    """A str as bytes of the client's encoding, as ``decode_text`` reads it back; ``?`` for what it lacks."""
+    return text.encode(_CODECS.get(client_encoding.upper(), "utf-8"), errors="replace")
+
+
 def array_length(raw: bytes, format: int, oid: int) -> int | None:
     """Number of elements of an array value over all its dimensions; None when it is not an array.
 

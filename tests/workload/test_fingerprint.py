@@ -49,9 +49,6 @@ def test_truncated_texts_are_not_parsed() -> None:
     assert cut.fingerprint != whole.fingerprint
 
 
-@given(
-    st.text(max_size=60)
-    | st.sampled_from(["", ";", "(" * 20_000, "SELECT " + "(" * 9000 + ")" * 9000, "\ud800"])
-)
+@given(st.text(max_size=60) | st.sampled_from(["", ";", "(" * 20_000, "SELECT " + "(" * 9000, "\ud800"]))
 def test_identify_never_raises(text: str) -> None:
     assert len(identify(text).fingerprint) == 16

@@ -204,6 +204,11 @@ class Store:
         with self._database.write() as connection:
             return writing.define_queries(connection, items)
 
+    def texts(self, ids: Sequence[int]) -> dict[int, str]:
+        """The texts that the store has for these queries, which may be spelled unlike later shapes."""
+        with self._database.read() as connection:
+            return writing.texts_of(connection, ids)
+
     def write(self, batch: Batch) -> None:
         """Write a batch, all or nothing."""
         with self._database.write() as connection:

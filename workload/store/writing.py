@@ -93,7 +93,11 @@ class Batch:
         if present is None:
             self.increments[key] = increment
         else:
-            present.add(increment)
+            # Neither is changed: they must be good for another batch if this one cannot be written.
+            both = Increment(increment.query_id, present.at)
+            both.add(present)
+            both.add(increment)
+            self.increments[key] = both
 
 
 def define_queries(connection: Connection, queries: Sequence[NewQuery]) -> list[int]:
@@ -123,6 +127,16 @@ def define_queries(connection: Connection, queries: Sequence[NewQuery]) -> list[
         )
         ids.update({(row.database, row.fingerprint): row.id for row in connection.execute(found)})
     return [ids[query.database, query.fingerprint] for query in queries]
+
+
+def texts_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """The texts that the store has for these queries: of the first shape that it was told of each."""
+    table = schema.query.c
+    found: dict[int, str] = {}
+    for part in _parts(ids):
+        rows = connection.execute(select(table.id, table.text).where(table.id.in_(part)))
+        found.update({row.id: row.text for row in rows})
+    return found
 
 
 def write_batch(connection: Connection, batch: Batch) -> None:
