@@ -40,7 +40,8 @@ FORGET_AFTER: Final = 5.0
 
 _GAPS_REMEMBERED: Final = 64
 _IDLE: Final = 0x49
-_DATA_VERBS: Final = frozenset({b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"MERGE"})
+_DATA_VERBS: Final = frozenset({b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"MERGE", b""})
+"""First words of tags. None at all has a portal that was left after the first rows, as fetchrow() does."""
 _BEGIN_TAGS: Final = frozenset({b"BEGIN", b"START TRANSACTION"})
 _END_TAGS: Final = frozenset({b"COMMIT", b"ROLLBACK", b"PREPARE TRANSACTION"})
 _RESETTING_TAGS: Final = frozenset({b"DISCARD ALL", b"RESET", b"SET"})

@@ -418,3 +418,17 @@ def test_an_array_of_one_is_its_element(talk: Talk) -> None:
     (unit,) = after_silence(talk)
     assert [column.name for column in unit.columns] == ["id"]
     assert [step.params[0] for step in unit.steps[1:]] == list(unit.columns[0].values)
+
+
+def test_portals_that_were_left_after_a_row_count_too(talk: Talk) -> None:
+    """asyncpg's fetchrow() asks for one row and no more: there is no CommandComplete."""
+    for number in IDS:
+        talk.run(CHILD, [b"%d" % number], tag=b"")
+    (unit,) = after_silence(talk)
+    assert len(unit.steps) == len(IDS)
+
+
+def test_repeated_utility_statements_are_not_suspicious(talk: Talk) -> None:
+    for _ in range(10):
+        talk.run(OTHER, tag=b"SHOW")
+    assert after_silence(talk) == ()

@@ -235,6 +235,19 @@ def test_raw_asyncpg_binary_values(port: int, found: Callable[[], list[Finding]]
     }
 
 
+def test_asyncpg_fetchrow_alone(port: int, found: Callable[[], list[Finding]]) -> None:
+    """It takes one row and leaves the portal: no CommandComplete comes."""
+
+    async def work() -> None:
+        connection = await asyncpg.connect(f"postgresql://postgres@127.0.0.1:{port}/library?sslmode=disable")
+        for book in await connection.fetch("SELECT id FROM book ORDER BY title"):
+            await connection.fetchrow("SELECT avg(stars) FROM review WHERE book_id = $1", book["id"])
+        await connection.close()
+
+    asyncio.run(work())
+    assert summary(found()) == {("count_or_exists_per_row", "high", "review", "book")}
+
+
 def test_psycopg_binary_results_and_text_results(port: int, found: Callable[[], list[Finding]]) -> None:
     with psycopg.connect(conninfo(port), autocommit=True) as connection:
         rows = connection.execute("SELECT id FROM book WHERE pages = 101 ORDER BY id", binary=True).fetchall()
