@@ -37,6 +37,9 @@ from workload.store import Store
 MAX_CANDIDATES = 60
 """Candidates judged in one run, those of the heaviest queries first."""
 
+CONNECT_TIMEOUT = 15.0
+"""Seconds to reach the target, where its connection string sets no limit."""
+
 _EXPLAINED_KINDS = frozenset({"select", "insert", "update", "delete", "merge"})
 _OPEN_STATES = ("new", "accepted", "snoozed", "exported")
 _SAMPLES = 20
@@ -78,7 +81,8 @@ async def advise(
     say(f"reading the catalog of {dsn.database}")
     try:
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            **replace(dsn, application_name="pgcoach").connect_kwargs(), statement_cache_size=0
+            **{"timeout": CONNECT_TIMEOUT} | replace(dsn, application_name="pgcoach").connect_kwargs(),
+            statement_cache_size=0,
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise AdviseError(_unreachable(dsn, error)) from error
@@ -92,9 +96,7 @@ async def advise(
     queries = store.queries(order="total_ms", limit=limit, database=catalog.database)
     run = _Run(store, dsn, catalog, queries, say)
     if not queries:
-        run.notes.append(
-            f"nothing was captured for database {catalog.database} yet: send its traffic through the proxy"
-        )
+        run.notes.append(_nothing_captured(store, catalog.database))
     try:
         await run.indexes(what_if, own_server)
         await run.batches()
@@ -246,6 +248,12 @@ class _Run:
             index = covering_index(relation, candidate.keys, 0) if relation is not None else None
             if index is not None:
                 self.store.set_advice_state(record.id, "applied", f"the target has {index.name}")
+
+
+def _nothing_captured(store: Store, database: str) -> str:
+    others = sorted({query.database for query in store.queries(order="total_ms", limit=500)})
+    seen = f"; this store has queries of {', '.join(others)}" if others else ""
+    return f"nothing was captured for database {database}{seen}: send its traffic through the proxy"
 
 
 def _record(advice: Advice, now: float) -> AdviceRecord:

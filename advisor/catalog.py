@@ -13,6 +13,8 @@ from typing import Any
 
 import asyncpg
 
+from advisor import catalog_sql
+
 READ_SETTINGS = {
     "lock_timeout": "2s",
     "statement_timeout": "30s",
@@ -86,6 +88,8 @@ class Relation:
     has_statistics: bool
     columns: dict[str, TableColumn] = field(hash=False)
     indexes: tuple[ExistingIndex, ...]
+    definition: str = ""
+    """The query of a view; empty for everything else, and where it could not be read."""
 
     @property
     def label(self) -> str:
@@ -126,81 +130,6 @@ class Catalog:
         return None
 
 
-_SERVER = """
-SELECT current_database() AS database, current_setting('server_version') AS version,
-       current_setting('server_version_num')::int AS version_num, current_user::text AS user,
-       coalesce((SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), false) AS superuser,
-       pg_catalog.pg_is_in_recovery() AS in_recovery,
-       pg_catalog.current_schemas(true)::text[] AS search_path
-"""
-
-_EXTENSIONS = """
-SELECT a.name::text, n.nspname::text AS schema
-  FROM pg_catalog.pg_available_extensions a
-  LEFT JOIN pg_catalog.pg_extension e ON e.extname = a.name
-  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
-"""
-
-_RELATIONS = """
-SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
-       c.reltuples::float8 AS rows, c.relpages AS pages, {size} AS bytes,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f')
-   AND c.relpersistence <> 't'
-   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-   AND ($1::text[] IS NULL OR c.relname = ANY ($1::text[]))
- ORDER BY n.nspname, c.relname
-"""
-
-_LIVE_SIZE = "CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) ELSE 0 END"
-_KNOWN_SIZE = "c.relpages::int8 * pg_catalog.current_setting('block_size')::int8"
-
-_COLUMNS = """
-SELECT a.attrelid::int8 AS relation, a.attname::text AS name,
-       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, a.attnotnull AS not_null,
-       s.n_distinct::float8 AS n_distinct, s.null_frac::float8 AS null_frac, s.avg_width,
-       s.correlation::float8 AS correlation,
-       t.typtype IN ('e', 'd', 'r', 'c') OR t.typcategory = 'A' OR EXISTS (
-           SELECT 1 FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
-            WHERE m.amname = 'btree' AND o.opcdefault
-              AND (o.opcintype = a.atttypid OR EXISTS (
-                   SELECT 1 FROM pg_catalog.pg_cast k
-                    WHERE k.castsource = a.atttypid AND k.casttarget = o.opcintype AND k.castmethod = 'b'))
-       ) AS default_btree
-  FROM pg_catalog.pg_attribute a
-  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-  LEFT JOIN pg_catalog.pg_stats s
-    ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
- WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid::int8 = ANY ($1::int8[])
- ORDER BY a.attrelid, a.attnum
-"""
-
-_INDEXES = """
-SELECT i.indrelid::int8 AS relation, c.relname::text AS name, m.amname::text AS method,
-       i.indisunique AS unique, i.indisprimary AS primary, i.indisvalid AND i.indisready AS valid,
-       coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), '') AS predicate,
-       c.relpages::int8 * pg_catalog.current_setting('block_size')::int8 AS bytes,
-       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
-                WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) AS constraint,
-       i.indnkeyatts AS keys,
-       ARRAY(SELECT coalesce(a.attname::text, '')
-               FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, pos)
-               LEFT JOIN pg_catalog.pg_attribute a
-                 ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0
-              ORDER BY k.pos) AS columns,
-       i.indoption::int2[] AS options
-  FROM pg_catalog.pg_index i
-  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-  JOIN pg_catalog.pg_am m ON m.oid = c.relam
- WHERE i.indrelid::int8 = ANY ($1::int8[])
- ORDER BY i.indrelid, c.relname
-"""
-
-
 async def load_catalog(
     connection: asyncpg.Connection[asyncpg.Record], tables: Collection[str] | None = None
 ) -> Catalog:
@@ -211,22 +140,29 @@ async def load_catalog(
     names = None if tables is None else sorted(set(tables))
     notes: list[str] = []
     try:
-        server = await connection.fetchrow(_SERVER)
+        server = await connection.fetchrow(catalog_sql.SERVER)
         if server is None:
             raise CatalogError("the target did not say what server it is")
         async with read_only(connection):
-            extensions = await connection.fetch(_EXTENSIONS)
+            extensions = await connection.fetch(catalog_sql.EXTENSIONS)
         relations = await _relation_rows(connection, names, notes)
         oids = [row["oid"] for row in relations]
         async with read_only(connection):
-            columns = await connection.fetch(_COLUMNS, oids)
-            indexes = await connection.fetch(_INDEXES, oids)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            columns = await connection.fetch(catalog_sql.COLUMNS, oids)
+            indexes = await connection.fetch(catalog_sql.INDEXES, oids)
+        views = await _views(connection, oids, notes)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise CatalogError(f"the target's catalog could not be read: {error}") from error
     by_relation = _group_columns(columns)
     index_rows = _group_indexes(indexes)
     found = [
-        _relation(row, by_relation.get(row["oid"], {}), index_rows.get(row["oid"], ())) for row in relations
+        _relation(
+            row,
+            by_relation.get(row["oid"], {}),
+            index_rows.get(row["oid"], ()),
+            views.get(row["oid"], ""),
+        )
+        for row in relations
     ]
     notes += _statistics_notes(found, server["user"])
     return Catalog(
@@ -265,12 +201,25 @@ async def _relation_rows(
 ) -> list[asyncpg.Record]:
     try:
         async with read_only(connection):
-            return list(await connection.fetch(_RELATIONS.format(size=_LIVE_SIZE), names))
+            return list(await connection.fetch(catalog_sql.relations(live_sizes=True), names))
     except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
         # pg_relation_size waits for whoever holds an ACCESS EXCLUSIVE lock; pg_class does not.
         notes.append("a table is locked exclusively: sizes are those of the last VACUUM or ANALYZE")
         async with read_only(connection):
-            return list(await connection.fetch(_RELATIONS.format(size=_KNOWN_SIZE), names))
+            return list(await connection.fetch(catalog_sql.relations(live_sizes=False), names))
+
+
+async def _views(
+    connection: asyncpg.Connection[asyncpg.Record], oids: list[int], notes: list[str]
+) -> dict[int, str]:
+    try:
+        async with read_only(connection):
+            rows = await connection.fetch(catalog_sql.VIEWS, oids)
+    except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
+        # pg_get_viewdef locks what the view reads.
+        notes.append("a table is locked exclusively: views are not looked through in this run")
+        return {}
+    return {row["relation"]: row["definition"] or "" for row in rows}
 
 
 def _group_columns(rows: Iterable[asyncpg.Record]) -> dict[int, dict[str, TableColumn]]:
@@ -320,7 +269,9 @@ def _group_indexes(rows: Iterable[asyncpg.Record]) -> dict[int, tuple[ExistingIn
     return grouped
 
 
-def _relation(row: Any, columns: dict[str, TableColumn], indexes: tuple[ExistingIndex, ...]) -> Relation:
+def _relation(
+    row: Any, columns: dict[str, TableColumn], indexes: tuple[ExistingIndex, ...], definition: str
+) -> Relation:
     return Relation(
         oid=row["oid"],
         schema=row["schema"],
@@ -333,6 +284,7 @@ def _relation(row: Any, columns: dict[str, TableColumn], indexes: tuple[Existing
         has_statistics=any(column.n_distinct is not None for column in columns.values()),
         columns=columns,
         indexes=indexes,
+        definition=definition,
     )
 
 

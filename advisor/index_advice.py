@@ -10,6 +10,7 @@ from advisor.choose.greedy import Chosen, Gain
 from advisor.model import Advice, IndexCandidate, Proof, ProofMethod, QueryGain
 from advisor.sql import drop_index_ddl, index_ddl
 from workload.model import Query
+from workload.tokens import SQUASHED
 
 _WRITES = frozenset({"insert", "update", "delete", "merge"})
 
@@ -103,6 +104,8 @@ def _limits(
     limits = ["saved time is an estimate: observed time in proportion to the planner's costs"]
     if any(gain.before.generic for gain in chosen.gains):
         limits.append("no captured values for some queries: planned generically, with average selectivities")
+    if any(SQUASHED in queries[gain.query_id].query for gain in chosen.gains):
+        limits.append("lists (IN, VALUES) are captured and planned with their first member only")
     if chosen.together_with:
         limits.append(f"judged together with {', '.join(chosen.together_with)}")
     if not relation.has_statistics:

@@ -215,7 +215,6 @@ def _named(proposals: Iterable[ProposedIndex], catalog: Catalog) -> Iterator[Pro
 
 
 _KINDS = {
-    "v": "a view: indexes belong on the tables below it",
     "f": "a foreign table: it cannot have indexes here",
     "p": "partitioned: CREATE INDEX CONCURRENTLY does not work on the parent, each partition needs its own",
 }

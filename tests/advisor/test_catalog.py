@@ -70,6 +70,10 @@ async def test_tables_columns_and_statistics(tables: str, pg: ScratchServer) -> 
     ordered = {name: column.default_btree for name, column in relation.columns.items()}
     assert ordered == {"id": True, "a": True, "b": True, "j": False, "m": True, "tags": True}
     assert {r.kind for r in catalog.relations.values()} == {"r", "p", "v"}
+    view = catalog.resolve("", "v")
+    assert view is not None
+    assert "FROM t" in view.definition
+    assert relation.definition == ""
 
 
 async def test_indexes(tables: str) -> None:

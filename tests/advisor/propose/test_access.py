@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pglast import parse_sql
 
@@ -31,6 +33,12 @@ RELATIONS = [
     relation(2, "customers", "id", "email", "country"),
     relation(3, "lines", "order_id", "product_id", "quantity"),
     relation(4, "orders", "id", "code", schema="archive"),
+    replace(
+        relation(5, "open_orders", "number", "state"),
+        kind="v",
+        definition=" SELECT o.id,\n    o.status\n   FROM orders o\n  WHERE o.paid;",
+    ),
+    replace(relation(6, "hidden", "number", "status"), kind="v"),
 ]
 CATALOG = Catalog(
     database="shop",
@@ -221,6 +229,15 @@ def test_recursive_queries_end() -> None:
     text = """WITH RECURSIVE t AS (SELECT id FROM orders WHERE customer_id = $1
               UNION ALL SELECT o.id FROM orders o JOIN t ON o.customer_id = t.id) SELECT * FROM t"""
     assert {access.equality for access in read(text)} >= {("customer_id",)}
+
+
+def test_a_view_is_looked_through() -> None:
+    access = one("SELECT * FROM open_orders v JOIN customers c ON c.id = v.number WHERE v.state = $1")
+    assert (access.equality, access.joins) == (("paid", "status"), (("id",),))
+
+
+def test_a_view_whose_query_is_not_known_stands_in_nobodys_way() -> None:
+    assert one("SELECT * FROM orders, hidden h WHERE orders.status = $1").equality == ("status",)
 
 
 def test_system_relations_are_opaque() -> None:

@@ -205,7 +205,6 @@ def test_a_unique_index_finds_the_row_already() -> None:
     [
         ({"rows": 500.0}, "500 rows"),
         ({"pages": 3, "bytes": 3 * 8192}, "3 pages"),
-        ({"kind": "v"}, "a view"),
         ({"kind": "p"}, "partitioned"),
         ({"kind": "f"}, "foreign"),
     ],
