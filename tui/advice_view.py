@@ -34,8 +34,8 @@ class Section:
 
     title: str
     lines: tuple[str, ...]
-    code: bool = False
-    """Lines are SQL: shown as they are, never folded."""
+    language: str = ""
+    """sql or python where the lines are code, which is shown as it is; empty for prose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ def advice_view(record: AdviceRecord) -> AdviceView:
     advice = read_advice(record)
     candidate = advice.candidate
     if isinstance(candidate, IndexCandidate):
-        change = Section("Change", _lines(advice.ddl), code=True)
+        change = Section("Change", _lines(advice.ddl), "sql")
         instead = None
         why = _index_reasons(candidate, advice)
     else:
-        change = Section("Batched statement", _lines(pretty(candidate.batched)), code=True)
-        instead = Section("Instead of many of", _lines(pretty(candidate.original)), code=True)
+        change = Section("Batched statement", _lines(pretty(candidate.batched)), "sql")
+        instead = Section("Instead of many of", _lines(pretty(candidate.original)), "sql")
         why = _batch_reasons(candidate)
     return AdviceView(
         id=advice.id,
@@ -124,7 +124,7 @@ def _batch_reasons(candidate: BatchCandidate) -> tuple[Section, ...]:
     sections = []
     if candidate.orm_fix:
         name = candidate.orm or "the ORM"
-        sections.append(Section(f"In {name}", _lines(candidate.orm_fix), code=True))
+        sections.append(Section(f"In {name}", _lines(candidate.orm_fix), "python"))
     if candidate.notes:
         sections.append(Section("Mind", tuple(one_line(note) for note in candidate.notes)))
     return tuple(sections)
@@ -171,7 +171,7 @@ def _care(advice: Advice) -> tuple[Section, ...]:
     if advice.lock_note:
         sections.append(Section("Locks", (one_line(advice.lock_note),)))
     if advice.rollback:
-        sections.append(Section("Way back", _lines(advice.rollback), code=True))
+        sections.append(Section("Way back", _lines(advice.rollback), "sql"))
     return tuple(sections)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,10 +18,20 @@ from tui.app.widgets.table import ListTable
 from workload.store import Store
 from workload.store.writing import Batch, Increment
 
+if TYPE_CHECKING:
+    from tests.tui.conftest import Driver
+
 
 def states(path: Path) -> dict[str, tuple[str, str]]:
     with Store.open(path, create=False) as store:
         return {record.id: (record.state, record.reason) for record in store.advice()}
+
+
+def opened(driver: Driver) -> int:
+    """The query whose detail is on the screen."""
+    screen = driver.app.screen
+    assert isinstance(screen, QueryScreen)
+    return screen.query_id
 
 
 async def test_numbers_switch_screens_and_q_ends(open_app: Any, store_path: Path) -> None:
@@ -45,16 +55,14 @@ async def test_enter_opens_and_escape_or_q_goes_back(open_app: Any, store_path: 
     async with open_app(store_path) as driver:
         for back in ("escape", "q"):
             await driver.press("2", "j", "enter")
-            assert isinstance(driver.app.screen, QueryScreen)
-            assert driver.app.screen.query_id == 3
+            assert opened(driver) == 3
             await driver.press(back)
             assert isinstance(driver.app.screen, QueriesScreen)
             await driver.press("k")
         await driver.press("1", "enter")
-        assert isinstance(driver.app.screen, QueryScreen)
+        assert opened(driver) == 1
         await driver.press("escape", "3", "enter")
-        assert isinstance(driver.app.screen, QueryScreen)
-        assert driver.app.screen.query_id == 2
+        assert opened(driver) == 2
 
 
 async def test_vim_keys_move(open_app: Any, store_path: Path) -> None:

@@ -62,7 +62,7 @@ async def test_a_refresh_without_news_changes_no_cell(open_app: Any, store_path:
             changed.append(arguments)
             original(*arguments, **more)
 
-        table.update_cell_at = counted  # type: ignore[method-assign]
+        table.update_cell_at = counted
         await driver.press("ctrl+r")
         assert changed == []
 

@@ -94,8 +94,8 @@ def sections(view: AdviceView) -> list[Panel | Horizontal]:
 
 
 def _panel(section: Section) -> Panel:
-    panel = Panel(section.title, classes="section code" if section.code else "section")
-    panel.set_lines(section.lines)
+    panel = Panel(section.title)
+    panel.set_lines(section.lines, section.language)
     return panel
 
 
@@ -108,10 +108,10 @@ def _side_by_side(left: Panel, right: Panel) -> Horizontal:
 
 def _plans(pair: PlanPair) -> Horizontal:
     longest = max(len(pair.before), len(pair.after))
-    before = Panel(f"Plan before · cost {cost(pair.cost_before)}", classes="section code")
+    before = Panel(f"Plan before · cost {cost(pair.cost_before)}")
     before.set_lines((*pair.before, *[""] * (longest - len(pair.before))))
     gain = speedup(pair.cost_before, pair.cost_after)
-    after = Panel(f"Plan after · cost {cost(pair.cost_after)} · {gain}", classes="section code")
+    after = Panel(f"Plan after · cost {cost(pair.cost_after)} · {gain}")
     after.set_lines((*pair.after, *[""] * (longest - len(pair.after))))
     after.border_subtitle = Content(clip(pair.query, 60)).markup
     return _side_by_side(before, after)

@@ -12,6 +12,7 @@ from tui.app import query_text
 from tui.app.reading import QueryDetail
 from tui.app.screens.base import DetailScreen
 from tui.app.widgets.panel import Chart, Panel
+from tui.format import printable
 from tui.sql_text import pretty, runnable
 
 
@@ -57,14 +58,18 @@ class QueryScreen(DetailScreen[QueryDetail]):
     def show(self, data: QueryDetail) -> None:
         now = self.now
         self.query_one("#numbers", Panel).set_lines(query_text.numbers(data, now))
-        self.query_one("#sql", Panel).set_text(data.query.query if self.raw else self._pretty[1])
+        self.query_one("#sql", Panel).set_text(
+            printable(data.query.query) if self.raw else self._pretty[1], "sql"
+        )
         self.query_one("#latency", Chart).draw(
             lambda width, _height: query_text.histogram(data.latencies, width)
         )
         self.query_one("#query-traffic", Chart).draw(
             lambda width, _height: query_text.traffic(data.points, width, 3, now)
         )
-        self.query_one("#samples", Panel).set_lines(query_text.sample_lines(data.query, data.samples))
+        self.query_one("#samples", Panel).set_lines(
+            query_text.sample_lines(data.query, data.samples), "sql" if data.samples else ""
+        )
         self.query_one("#related", Panel).set_lines(query_text.related(data))
 
     def action_toggle_pretty(self) -> None:

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from textual import events
 from textual.content import Content
+from textual.highlight import highlight
 from textual.widgets import Static
+
+BLOCKS = "[▁▂▃▄▅▆▇█▏▎▍▌▋▊▉]+"
+STYLES = ((BLOCKS, "$primary"), ("⚠[^\n]*", "$text-warning"), ("✓", "$text-success"))
+"""What is coloured wherever it stands. Each is a sign already: colour only helps to find it."""
 
 
 class Panel(Static):
@@ -17,14 +22,21 @@ class Panel(Static):
         self.border_title = Content(title).markup
         self._shown: str | None = None
 
-    def set_text(self, text: str) -> None:
-        """Replaces the text; an unchanged one costs nothing."""
-        if text != self._shown:
-            self._shown = text
-            self.update(Content(text))
+    def set_text(self, text: str, language: str = "") -> None:
+        """Replaces the text, coloured as code of that language; an unchanged one costs nothing."""
+        if text == self._shown:
+            return
+        self._shown = text
+        if language:
+            self.update(highlight(text, language=language))
+            return
+        content = Content(text)
+        for pattern, style in STYLES:
+            content = content.highlight_regex(pattern, style=style)
+        self.update(content)
 
-    def set_lines(self, lines: Iterable[str]) -> None:
-        self.set_text("\n".join(lines))
+    def set_lines(self, lines: Iterable[str], language: str = "") -> None:
+        self.set_text("\n".join(lines), language)
 
 
 class Chart(Panel):
