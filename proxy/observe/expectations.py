@@ -64,9 +64,6 @@ ANSWERS: Final[tuple[bytes, ...]] = (
 )
 """Kind of request to the types of its possible answers; the table of the protocol."""
 
-ENDS: Final[tuple[bytes, ...]] = (b"1E", b"2E", b"TnE", b"TnE", b"CsIE", b"3E", b"3E", b"Z", b"Z", b"Z", b"")
-"""Those answers after which the next request is answered."""
-
 
 class Expected:
     """A request that waits for its answer."""

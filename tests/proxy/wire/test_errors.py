@@ -20,7 +20,7 @@ def test_all_fields() -> None:
         "S": "FATAL",
         "V": "FATAL",
         "C": "08001",
-        "M": "no server",
+        "M": "down",
         "D": "refused",
         "H": "start it",
     }
