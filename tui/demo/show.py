@@ -1,0 +1,98 @@
+"""What the demo prints: short tables from real figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from advisor.model import Advice, BatchCandidate
+from tui.demo.measure import Change, Run
+from workload.model import Finding, Query
+
+_TOP = 6
+
+
+def queries(console: Console, found: Sequence[Query]) -> None:
+    everything = sum(query.total_ms for query in found) or 1.0
+    table = _table("Most expensive queries", "load", "calls", "mean", "p95", "query")
+    for query in found[:_TOP]:
+        table.add_row(
+            f"{100 * query.total_ms / everything:.0f} %",
+            f"{query.calls:,}",
+            _ms(query.mean_ms),
+            _ms(query.p95_ms),
+            _line(query.query),
+        )
+    console.print(table)
+
+
+def findings(console: Console, found: Sequence[Finding]) -> None:
+    table = _table("Findings", "class", "confidence", "calls", "units", "what")
+    for finding in found[:_TOP]:
+        table.add_row(
+            finding.cls, finding.confidence, f"{finding.calls:,}", f"{finding.units:,}", finding.title
+        )
+    console.print(table)
+
+
+def advice(console: Console, found: Sequence[Advice], rejected: int) -> None:
+    table = _table("Advice, proved", "kind", "what", "proof")
+    for item in found:
+        kind = "batch" if isinstance(item.candidate, BatchCandidate) else "index"
+        table.add_row(kind, item.title, item.proof.summary)
+    console.print(table)
+    console.print(
+        f"  {rejected} other candidates did not hold; `pgcoach advise` lists them with the reasons."
+    )
+
+
+def files(console: Console, written: Sequence[Path]) -> None:
+    console.print("[green]✓[/green] Exported")
+    for path in written:
+        console.print(f"  {path}", soft_wrap=True, highlight=False)
+
+
+def changes(console: Console, found: Sequence[Change]) -> None:
+    table = _table("The same pages before and after", "before", "after", "faster", "calls", "query")
+    for change in found[:_TOP]:
+        table.add_row(
+            _ms(change.mean_before),
+            _ms(change.mean_after),
+            f"{change.factor:.1f} ×",
+            f"{change.calls_after:,}",
+            _line(change.query),
+        )
+    console.print(table)
+
+
+def runs(console: Console, found: Sequence[Run]) -> None:
+    table = _table("All pages", "run", "statements", "database time", "wall time")
+    for run in found:
+        table.add_row(
+            run.name, f"{run.statements:,}", f"{run.database_ms / 1000:.2f} s", f"{run.seconds:.1f} s"
+        )
+    console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        text = column in {"what", "query", "proof", "kind", "class", "confidence", "run"}
+        table.add_column(
+            column,
+            justify="left" if text else "right",
+            no_wrap=column == "query" or not text,
+            overflow="ellipsis" if column == "query" else "fold",
+        )
+    return table
+
+
+def _line(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.2f} ms" if value < 100 else f"{value:,.0f} ms"
