@@ -26,7 +26,7 @@ class UnitLimits:
     bytes_per_second: int = 256 * 1024
     waiting: int = 500
     """Finished units between two drains."""
-    cells: int = 50_000
+    cells: int = 20_000
     """Result cells decoded at one drain."""
     sample_calls: int = 50
     param_bytes: int = 256

@@ -17,7 +17,7 @@ below 1 ms on the wire, and two requests on one pooled connection seldom follow 
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
+from statistics import median_low
 from typing import Final
 
 from proxy.observe.execution import Execution, Outcome, Session
@@ -32,6 +32,10 @@ MIN_BURST_GAP: Final = 0.020
 """Seconds of client think time that never end a unit."""
 BURST_GAP_MEDIANS: Final = 20
 """A pause this many times the session's median gap ends a unit."""
+YOUNG_GAPS: Final = 5
+YOUNG_BURST_GAP: Final = 1.0
+"""Seconds that end a unit of a session of which fewer than YOUNG_GAPS gaps are known: a script that lists
+rows and then works on each for a while is not to lose its listing."""
 SUSPICIOUS_CALLS: Final = 3
 PART_AGE: Final = 1.0
 """Seconds after which a unit that still runs is sent as far as it got."""
@@ -98,7 +102,7 @@ class UnitTracker:
         ):
             self._finish(state, unit)
             unit = None
-        if not pipelined and unit is not None:
+        if not pipelined and state.window >= 0:
             state.gaps.append(gap)
         if execution.window != state.window:
             state.in_transaction = state.status != _IDLE
@@ -247,9 +251,9 @@ class _SessionState:
 
     def burst_gap(self) -> float:
         """Seconds of silence that end a unit of this session."""
-        if not self.gaps:
-            return MIN_BURST_GAP
-        return max(MIN_BURST_GAP, BURST_GAP_MEDIANS * median(self.gaps))
+        if len(self.gaps) < YOUNG_GAPS:
+            return YOUNG_BURST_GAP
+        return max(MIN_BURST_GAP, BURST_GAP_MEDIANS * median_low(self.gaps))
 
 
 def _transaction(state: _SessionState, unit: OpenUnit, execution: Execution) -> int:

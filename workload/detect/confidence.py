@@ -32,6 +32,8 @@ LOOP_STRIDE: Final = 0.7
 """Share of equal distances between calls that makes a loop of an unordered sequence."""
 DENSE_ORDER: Final = 0.95
 MIN_DISTINCT: Final = 5
+SLOW_GAP_MS: Final = 1000.0
+"""Median think time of people; a program that loops outside of a transaction is quicker."""
 
 _RANK: Final[dict[Confidence, int]] = {"high": 2, "medium": 1, "low": 0}
 
@@ -50,7 +52,8 @@ def judge(group: Group, targets: Sequence[Target], links: Iterable[Link], catalo
     foreign = [link for link in links if link.source.statement.fingerprint != group.fingerprint]
     judged = [(_of_link(group, link, foreign), link) for link in foreign]
     judged.sort(key=lambda pair: (_RANK[pair[0]], bool(pair[1].provenance), pair[1].coverage, pair[1].order))
-    if judged and judged[-1][0] != "low" and not group.spread_over_transactions():
+    slow = group.median_gap_ms() >= SLOW_GAP_MS and not group.in_one_transaction()
+    if judged and judged[-1][0] != "low" and not slow and not group.spread_over_transactions():
         confidence, link = judged[-1]
         return Verdict(confidence, link, link.target)
     target = _named(targets, catalog)

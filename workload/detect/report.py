@@ -60,7 +60,7 @@ def finding_of(
         parent=parent,
         first_seen=unit.started_at,
         last_seen=unit.started_at + end / 1000,
-        units=1 if unit.part == 0 else 0,
+        units=_units(unit, group),
         calls=group.count,
         wasted_ms=round(cost.wasted, 3),
         evidence=_evidence(unit, group, told, cost, calls_per_unit, judged),
@@ -106,6 +106,14 @@ def _parent_column(link: Link | None) -> Column:
     if len(relations) == 1:
         return Column(schema=relations[0].schema, table=relations[0].name, column=source.name)
     return Column(column=source.name)
+
+
+def _units(unit: Unit, group: Group) -> int:
+    """Runs of the loop: transactions where there are several, as on a pooled connection that never rests."""
+    counts = group.transactions()
+    if len(counts) > 1 and 0 not in counts:
+        return len(counts)
+    return 1 if unit.part == 0 else 0
 
 
 def _calls_per_unit(group: Group) -> int:

@@ -176,20 +176,21 @@ def test_binary_and_text_forms_of_a_value_meet(talk: Talk) -> None:
 
 
 def test_a_pause_ends_the_unit(talk: Talk) -> None:
-    loop(talk, IDS[:3])
+    loop(talk, IDS)
     talk.run(CHILD, [b"8"], gap=0.5)
     loop(talk, [1, 2])
     first, second = after_silence(talk)
-    assert [len(first.steps), len(second.steps)] == [3, 3]
+    assert [len(first.steps), len(second.steps)] == [3, 6]
 
 
 def test_a_slow_loop_is_one_unit_because_its_own_median_is_the_measure(talk: Talk) -> None:
-    loop(talk, [1])
-    for number in range(2, 8):
-        talk.run(CHILD, [b"%d" % number], gap=0.015)
-    talk.run(CHILD, [b"8"], gap=0.2)
+    talk.parents(IDS)
+    for number in IDS:
+        talk.run(CHILD, [b"%d" % number], gap=0.150)
+    talk.run(CHILD, [b"8"], gap=2.5)
     (unit,) = after_silence(talk)
     assert len(unit.steps) == 8
+    assert [column.step for column in unit.columns] == [0]
 
 
 @pytest.mark.parametrize(

@@ -190,8 +190,15 @@ def test_calls_are_told_for_one_of_several_requests_in_a_burst(story: Story, cat
         story.commit()
     found = only(detect(story.unit(), story.statements, catalog))
     assert found.evidence["calls_per_unit"] == 8
-    assert found.calls == 32
+    assert (found.units, found.calls) == (4, 32)
     assert found.confidence == "high"
+
+
+def test_someone_who_opens_one_row_after_another_is_no_loop(story: Story, catalog: Catalog) -> None:
+    story.customers(IDS)
+    for number in IDS:
+        story.run(BY_CUSTOMER, number, gap_us=3_000_000)
+    assert detect(story.unit(), story.statements, catalog) == []
 
 
 def test_coincidence_of_small_integers_is_not_enough(story: Story) -> None:
