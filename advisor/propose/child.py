@@ -136,6 +136,8 @@ def read_calls(
 
 def refuse_unsafe_shape(select: Node) -> None:
     """Raises UnsupportedStatementError for what locks, writes, or gives other rows each time it runs."""
+    if select.valuesLists:
+        raise UnsupportedStatementError("it is a VALUES list, no query of a table")
     for node in sqltree.walk(select):
         if isinstance(node, (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)):
             raise UnsupportedStatementError("it writes (a data-modifying WITH)")
@@ -148,8 +150,6 @@ def refuse_unsafe_shape(select: Node) -> None:
                 )
             if node.intoClause:
                 raise UnsupportedStatementError("SELECT INTO creates a table")
-            if node.valuesLists and not node.targetList:
-                raise UnsupportedStatementError("it is a VALUES list, no query of a table")
 
 
 def output_name(target: Node) -> str:

@@ -85,6 +85,13 @@ def test_a_cut_through_one_single_tie_can_still_be_right_or_wrong() -> None:
     assert any("cut" in limit for limit in verdict.limits)
 
 
+def test_a_limit_without_order_cannot_be_compared() -> None:
+    plan = replace(PLAN, limit=1)
+    calls = [call(b"1", (b"1", b"p"))]
+    assert not compare(calls, batch((b"1", b"1", b"p")), plan).difference
+    assert "any rows" in compare(calls, batch((b"1", b"1", b"q")), plan).difference
+
+
 def test_keys_that_nobody_asked_for() -> None:
     assert "1 rows for keys" in compare([call(b"1")], batch((b"2", b"x", b"y")), PLAN).difference
 
