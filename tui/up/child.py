@@ -1,0 +1,107 @@
+"""What supervisor and children agree on: how a child gets its configuration, reports, and notices its end.
+
+A child is told one number on its command line, the descriptor of a pipe with its configuration as JSON:
+secrets appear neither in ``ps`` nor in an environment. It reports on a second pipe, one line, that it is
+ready or why it cannot be. A third pipe, the lifeline, is never written: it ends when the supervisor ends,
+even by SIGKILL, and the child then ends itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+AFTER_SUPERVISOR = 3.0
+"""Seconds that an orphan has to end in order; half of it gently."""
+
+
+class Pipes(msgspec.Struct, frozen=True):
+    """Descriptors that the child inherits."""
+
+    status: int
+    lifeline: int
+
+
+class RelayConfig(msgspec.Struct, frozen=True):
+    """One worker."""
+
+    pipes: Pipes
+    listening: int
+    """The listening socket's descriptor."""
+    admission: int
+    """Descriptor of the table of ``proxy.relay.admission``."""
+    index: int
+    workers: int
+    max_connections: int | None
+    addresses: list[tuple[str, int, str]]
+    """proxy.dsn.Address, field by field."""
+    samples: Literal["full", "masked", "none"]
+    key: bytes
+    """Of the run's hashes of values."""
+    recorder: str
+    """Path of the recorder's socket."""
+    drain: float
+
+
+class RecordConfig(msgspec.Struct, frozen=True):
+    """The recorder."""
+
+    pipes: Pipes
+    listening: int
+    store: str
+    upstream: str
+    """Connection string with the password: to read the catalog."""
+    meta: dict[str, str]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a child says once it knows."""
+
+    error: str = ""
+    """Why it cannot do its work, for people; empty when it is ready."""
+
+
+def read_config(type_: type[T]) -> T:
+    """The configuration behind the descriptor named on the command line, which is closed."""
+    with open(int(sys.argv[1]), "rb") as pipe:
+        return msgspec.json.decode(pipe.read(), type=type_)
+
+
+def report(pipes: Pipes, error: str = "") -> None:
+    """Tell the supervisor. One that is gone is noticed by the lifeline."""
+    try:
+        os.write(pipes.status, msgspec.json.encode(Report(error)) + b"\n")
+    except OSError:
+        return
+
+
+def end_with_supervisor(pipes: Pipes, cleanup: Callable[[], None] = lambda: None) -> None:
+    """From now on end when the supervisor is gone: gently, then urgently, then at any price."""
+
+    def watch() -> None:
+        os.read(pipes.lifeline, 1)
+        cleanup()
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(AFTER_SUPERVISOR / 2)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def encode(config: RelayConfig | RecordConfig) -> bytes:
+    return msgspec.json.encode(config)
+
+
+def decode_report(line: bytes) -> Report | None:
+    """What the child said; None when it ended without a word."""
+    return msgspec.json.decode(line, type=Report) if line.endswith(b"\n") else None

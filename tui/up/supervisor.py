@@ -1,0 +1,263 @@
+"""The supervisor: binds once, starts workers and the recorder, and sees that they live and end in order.
+
+It touches no traffic. When it is killed, the children notice by their lifeline and end themselves; when a
+child dies, it is started again and the others never notice: the listening sockets are the supervisor's,
+so connections wait in the backlog and deltas in the workers meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from proxy.dsn import Dsn, parse_dsn
+from proxy.relay.settings import Upstream
+from proxy.relay.upstream import UpstreamError, connect
+from tui.location import default_store
+from tui.up.child import Pipes, RecordConfig, RelayConfig
+from tui.up.errors import UpError
+from tui.up.listening import Listening, bind, parse_listen
+from tui.up.options import UpOptions
+from tui.up.process import Child
+
+PROBE_SECONDS = 3.0
+RECORDER_ENDS = 15.0
+"""Seconds that the recorder has to write what it holds."""
+PARENT_CHECK = 0.5
+
+
+def supervise(options: UpOptions) -> int:
+    """Run until stopped; see ``tui.up.run``."""
+    dsn = parse_dsn(options.upstream)
+    if dsn.sslmode in ("require", "verify-ca", "verify-full") and not dsn.addresses[0].is_unix:
+        raise UpError(
+            f"sslmode={dsn.sslmode}: this version of pgcoach does not encrypt the way to PostgreSQL. Use "
+            "sslmode=prefer or disable where the network is trusted, or a tunnel (ssh, stunnel)"
+        )
+    if options.workers < 1:
+        raise UpError(f"--workers {options.workers}: at least one is needed")
+    if options.max_connections is not None and options.max_connections < 1:
+        raise UpError(f"--max-connections {options.max_connections}: at least one is needed")
+    store = Path(options.store or default_store()).expanduser().absolute()
+    listening = bind(parse_listen(options.listen))
+    try:
+        if _is_itself(dsn, listening):
+            raise UpError(
+                f"the upstream {dsn.display()} is the address to listen on: name PostgreSQL itself with --upstream"
+            )
+        with tempfile.TemporaryDirectory(prefix="pgcoach-") as private:
+            return asyncio.run(Supervisor(options, dsn, listening, str(store), Path(private)).run())
+    finally:
+        listening.close()
+
+
+def _is_itself(dsn: Dsn, listening: Listening) -> bool:
+    here = listening.address
+    return any(
+        (a.socket_path == here.socket_path)
+        if a.is_unix and here.is_unix
+        else (a.port == here.port and here.host in (a.host, a.hostaddr))
+        for a in dsn.addresses
+    )
+
+
+class Supervisor:
+    """The state of one ``pgcoach up``."""
+
+    def __init__(self, options: UpOptions, dsn: Dsn, listening: Listening, store: str, private: Path) -> None:
+        self._options = options
+        self._dsn = dsn
+        self._listening = listening
+        self._store = store
+        self._recorder_socket = private / "recorder.sock"
+        self._key = secrets.token_bytes(32)
+        self._stops = 0
+        self._stop = asyncio.Event()
+        self._recorder: Child
+        self._workers: list[Child]
+
+    async def run(self) -> int:
+        """Start, report ready, supervise, end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._signalled)
+        with contextlib.ExitStack() as resources:
+            lifeline, holder = os.pipe()
+            resources.callback(os.close, holder)
+            resources.callback(os.close, lifeline)
+            admission = resources.enter_context(tempfile.TemporaryFile())
+            admission.truncate(8 * self._options.workers)
+            recording = resources.enter_context(self._listen_for_deltas())
+            self._recorder = Child(
+                "recorder",
+                "tui.up.record_process",
+                lambda pipes: self._record_config(pipes, recording.fileno()),
+                (recording.fileno(),),
+                _notice,
+            )
+            self._workers = [
+                Child(
+                    f"worker {index + 1}",
+                    "tui.up.relay_process",
+                    self._relay_config(index, admission.fileno()),
+                    (self._listening.socket.fileno(), admission.fileno()),
+                    _notice,
+                )
+                for index in range(self._options.workers)
+            ]
+            try:
+                await self._start(lifeline)
+                await self._supervise(lifeline)
+            finally:
+                await self._end()
+        return 0
+
+    async def _start(self, lifeline: int) -> None:
+        """Raises UpError: a child cannot do its work."""
+        children = [self._recorder, *self._workers]
+        reports = await asyncio.gather(*(child.start(lifeline) for child in children))
+        for said in reports:
+            if said.error:
+                raise UpError(said.error)
+        self._announce()
+
+    async def _supervise(self, lifeline: int) -> None:
+        loop = asyncio.get_running_loop()
+        work: list[Awaitable[None]] = [
+            child.keep_running(lifeline) for child in (self._recorder, *self._workers)
+        ]
+        work.append(self._probe_upstream())
+        if parent := os.environ.get("PGCOACH_PARENT", ""):
+            work.append(self._watch_parent(parent))
+        tasks = [loop.create_task(_quietly(job), name="supervision") for job in work]
+        try:
+            await self._stop.wait()
+        finally:
+            for child in self._workers:
+                child.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end(self) -> None:
+        """Workers first, so that the recorder gets their last counts."""
+        # No new connections from now on: clients are refused instead of waiting for nobody.
+        self._listening.close()
+        for child in self._workers:
+            child.stop()
+        patience = self._options.drain + 8.0
+        await asyncio.gather(*(child.ended(patience) for child in self._workers))
+        self._recorder.stop()
+        await self._recorder.ended(RECORDER_ENDS)
+
+    def _signalled(self) -> None:
+        self._stops += 1
+        if self._stop.is_set():
+            if self._stops == 2:
+                _notice("ending at once")
+            for child in self._workers:
+                child.stop()
+        self._stop.set()
+
+    def _listen_for_deltas(self) -> socket.socket:
+        """In a directory of mode 0700, which nobody else can enter."""
+        recording = socket.socket(socket.AF_UNIX)
+        recording.bind(str(self._recorder_socket))
+        recording.listen(64)
+        return recording
+
+    def _record_config(self, pipes: Pipes, recording: int) -> RecordConfig:
+        return RecordConfig(
+            pipes=pipes,
+            listening=recording,
+            store=self._store,
+            upstream=self._dsn.conninfo(),
+            meta={
+                "upstream": self._dsn.without_password().conninfo(),
+                "listen": self._dsn.url((self._listening.address,)),
+            },
+        )
+
+    def _relay_config(self, index: int, admission: int) -> Callable[[Pipes], RelayConfig]:
+        options = self._options
+        return lambda pipes: RelayConfig(
+            pipes=pipes,
+            listening=self._listening.socket.fileno(),
+            admission=admission,
+            index=index,
+            workers=options.workers,
+            max_connections=options.max_connections,
+            addresses=[(a.host, a.port, a.hostaddr) for a in self._dsn.addresses],
+            samples=options.samples,
+            key=self._key,
+            recorder=str(self._recorder_socket),
+            drain=options.drain,
+        )
+
+    def _announce(self) -> None:
+        address = self._listening.address
+        url = self._dsn.url((address,))
+        _notice(f"relaying to {_places(self._dsn)}; point your application at {url}")
+        _notice(f"recording into {self._store}")
+        if self._dsn.addresses[0].is_unix and not address.is_unix:
+            _notice(
+                "note: PostgreSQL is reached by a unix socket; its peer authentication sees the user that "
+                "pgcoach runs as, whoever connects"
+            )
+        if self._options.json:
+            ready = {
+                "dsn": url,
+                "host": address.host,
+                "port": address.port,
+                "pid": os.getpid(),
+                "recorder": self._recorder.pid,
+                "workers": [worker.pid for worker in self._workers],
+                "store": self._store,
+            }
+            with contextlib.suppress(BrokenPipeError):
+                print(json.dumps(ready), flush=True)
+
+    async def _probe_upstream(self) -> None:
+        """Whether PostgreSQL is there is worth a word, and no reason not to start: it may come later."""
+        try:
+            transport, _ = await connect(Upstream(self._dsn.addresses), asyncio.Protocol, PROBE_SECONDS)
+        except UpstreamError as error:
+            _notice(
+                f"warning: PostgreSQL is not reachable yet ({error}); clients get an error until it is. "
+                "If that is not expected, check --upstream"
+            )
+        else:
+            transport.close()
+
+    async def _watch_parent(self, parent: str) -> None:
+        """``PGCOACH_PARENT``: whoever started us wants us to end when it does, even when it is killed."""
+        while str(os.getppid()) == parent:
+            await asyncio.sleep(PARENT_CHECK)
+        self._signalled()
+
+
+async def _quietly(job: Awaitable[None]) -> None:
+    """A failure of supervision is said and does not end the relaying."""
+    try:
+        await job
+    except Exception as error:
+        _notice(f"internal error in supervision ({type(error).__name__}: {error}); traffic goes on")
+
+
+def _places(dsn: Dsn) -> str:
+    addresses: Sequence[object] = dsn.addresses
+    return ", then ".join(str(address) for address in addresses)
+
+
+def _notice(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"pgcoach: {text}", file=sys.stderr, flush=True)
