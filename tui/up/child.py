@@ -58,6 +58,8 @@ class RecordConfig(msgspec.Struct, frozen=True):
     pipes: Pipes
     listening: int
     store: str
+    private: str
+    """The run's private directory, which an orphan removes."""
     upstream: str
     """Connection string with the password: to read the catalog."""
     meta: dict[str, str]

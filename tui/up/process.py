@@ -40,7 +40,6 @@ class Child:
         self._inherited = tuple(inherited)
         self._notice = notice
         self._process: asyncio.subprocess.Process | None = None
-        self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -79,18 +78,14 @@ class Child:
         return said
 
     async def keep_running(self, lifeline: int) -> None:
-        """Wait for it to die and start it again, until ``stop``. It has been started."""
+        """Wait for it to die and start it again, until cancelled. It has been started."""
         delay = FIRST_DELAY
         started = time.monotonic()
         while True:
             how = await self._ended()
-            if self._stopping:
-                return
             delay = FIRST_DELAY if time.monotonic() - started > STEADY else min(delay * 2, MAX_DELAY)
             self._notice(f"the {self.name} died ({how}); starting it again")
             await asyncio.sleep(delay)
-            if self._stopping:
-                return
             started = time.monotonic()
             self.restarts += 1
             report = await self.start(lifeline)
@@ -98,8 +93,7 @@ class Child:
                 self._notice(f"the {self.name} does not start: {report.error}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to end, or with SIGKILL make it; it is not started again."""
-        self._stopping = True
+        """Ask it to end, or with SIGKILL make it. Cancel ``keep_running`` first."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     config = read_config(RecordConfig)
-    end_with_supervisor(config.pipes)
+    end_with_supervisor(config.pipes, lambda: shutil.rmtree(config.private, ignore_errors=True))
     _log_to_stderr()
     from workload.store.errors import StoreError
     from workload.store.store import Store

@@ -52,7 +52,8 @@ def supervise(options: UpOptions) -> int:
     try:
         if _is_itself(dsn, listening):
             raise UpError(
-                f"the upstream {dsn.display()} is the address to listen on: name PostgreSQL itself with --upstream"
+                f"the upstream {dsn.display()} is the address to listen on: name PostgreSQL "
+                "itself with --upstream"
             )
         with tempfile.TemporaryDirectory(prefix="pgcoach-") as private:
             return asyncio.run(Supervisor(options, dsn, listening, str(store), Path(private)).run())
@@ -142,8 +143,6 @@ class Supervisor:
         try:
             await self._stop.wait()
         finally:
-            for child in self._workers:
-                child.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -151,7 +150,7 @@ class Supervisor:
     async def _end(self) -> None:
         """Workers first, so that the recorder gets their last counts."""
         # No new connections from now on: clients are refused instead of waiting for nobody.
-        self._listening.close()
+        self._listening.socket.close()
         for child in self._workers:
             child.stop()
         patience = self._options.drain + 8.0
@@ -180,6 +179,7 @@ class Supervisor:
             pipes=pipes,
             listening=recording,
             store=self._store,
+            private=str(self._recorder_socket.parent),
             upstream=self._dsn.conninfo(),
             meta={
                 "upstream": self._dsn.without_password().conninfo(),
@@ -240,7 +240,7 @@ class Supervisor:
 
     async def _watch_parent(self, parent: str) -> None:
         """``PGCOACH_PARENT``: whoever started us wants us to end when it does, even when it is killed."""
-        while str(os.getppid()) == parent:
+        while str(os.getppid()) == parent:  # noqa: ASYNC110 (the system has no event for this)
             await asyncio.sleep(PARENT_CHECK)
         self._signalled()
 
