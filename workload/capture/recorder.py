@@ -62,31 +62,34 @@ async def run_recorder(config: RecorderConfig) -> int:
     something could not be written in the end.
     """
     upstream = parse_dsn(config.upstream) if isinstance(config.upstream, str) else config.upstream
-    try:
-        store = await asyncio.to_thread(_open, config)
-    except StoreError as error:
-        log.error("store not usable", error=str(error))  # noqa: TRY400 (one line, the message says all)
-        return 1
-    recorder = Recorder(store, upstream, config.interval)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        try:
-            server = await _listen(config, recorder)
-        except OSError as error:
-            where = str(config.socket_path)
-            log.error("recorder's socket not usable", path=where, error=str(error))  # noqa: TRY400
-            return 1
-        try:
-            return await recorder.run(server, stop)
-        finally:
-            _remove_socket(config)
+        store = await asyncio.to_thread(_open, config)
+    except StoreError as error:
+        log.error("store not usable", error=str(error))  # noqa: TRY400 (one line, the message says all)
+        return 1
+    else:
+        with store:
+            return await _serve_until(stop, config, Recorder(store, upstream, config.interval))
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        store.close()
+
+
+async def _serve_until(stop: asyncio.Event, config: RecorderConfig, recorder: Recorder) -> int:
+    try:
+        server = await _listen(config, recorder)
+    except OSError as error:
+        where = str(config.socket_path)
+        log.error("recorder's socket not usable", path=where, error=str(error))  # noqa: TRY400
+        return 1
+    try:
+        return await recorder.run(server, stop)
+    finally:
+        _remove_socket(config)
 
 
 def _open(config: RecorderConfig) -> Store:
