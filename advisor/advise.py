@@ -25,6 +25,7 @@ from advisor.propose.indexes import (
     WorkloadStatement,
     covering_index,
     propose_indexes,
+    query_label,
 )
 from advisor.prove.explain import Explained, ExplainError, connect, type_names
 from advisor.prove.snapshot import batch_advice
@@ -149,7 +150,9 @@ class _Run:
         statements = []
         for query in self.queries.values():
             if query.parse_error:
-                self.rejections.append((f"query {query.id}", "PostgreSQL's parser rejects its text"))
+                self.rejections.append(
+                    (query_label(query.id, query.query), "PostgreSQL's parser rejects its text")
+                )
             elif query.kind in _EXPLAINED_KINDS:
                 statements.append(WorkloadStatement(query.id, query.query, query.total_ms))
         self.say(f"reading {len(statements)} statements")
@@ -173,7 +176,7 @@ class _Run:
         baseline: dict[int, Explained] = {}
         for id, answer in (await judge.costs(query.query for query in queries)).items():
             if isinstance(answer, ExplainError):
-                self.rejections.append((f"query {id}", str(answer)))
+                self.rejections.append((query_label(id, self.queries[id].query), str(answer)))
             else:
                 baseline[id] = answer
         choice = await choose(judge, possible, queries, baseline, self.say)
@@ -194,7 +197,7 @@ class _Run:
             try:
                 explainable = make_explainable(id, query.query, samples[id], types)
             except StatementError as error:
-                self.rejections.append((f"query {id}", str(error)))
+                self.rejections.append((query_label(id, query.query), str(error)))
                 continue
             weighted.append(WeightedQuery(explainable, query.total_ms, tables))
         return weighted

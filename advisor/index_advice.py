@@ -111,7 +111,7 @@ def _limits(
     if not relation.has_statistics:
         limits.append(f"{relation.label} has no statistics: run ANALYZE and advise again")
     if method == "hypopg":
-        limits.append("HypoPG's size ignores deduplication: with repeated keys the real index is smaller")
+        limits.append("the size is an estimate from the table's statistics")
     writes = sum(
         query.calls
         for query in queries.values()

@@ -12,6 +12,7 @@ cannot have a plain index. Whether a survivor is of any use is for the judge to 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +33,9 @@ MIN_ROWS = 1_000
 MIN_PAGES = 16
 """Smaller tables are not worth an index: reading 16 cached pages (128 kB) whole takes about 0.1 to 0.3 ms,
 which is what the round trip of the query takes anyway."""
+
+
+_LABEL_WIDTH = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +88,18 @@ def describe(candidate: IndexCandidate) -> str:
     return f"index on {candidate.schema}.{candidate.table} ({keys})"
 
 
+def query_label(query_id: int, text: str) -> str:
+    """``query 12: SELECT * FROM …``: its number and the head of its normalised text, for people."""
+    return f"query {query_id}: {textwrap.shorten(text, _LABEL_WIDTH, placeholder=' …')}"
+
+
 def propose_indexes(statements: Sequence[WorkloadStatement], catalog: Catalog) -> IndexProposals:
     """All candidates for the workload. A statement that cannot be read becomes a rejection, not an error."""
     rejections: dict[tuple[str, str], None] = {}
     accesses: list[tuple[WorkloadStatement, Access]] = []
     tables: dict[int, frozenset[tuple[str, str]]] = {}
     for statement in statements:
-        what = f"query {statement.query_id}"
+        what = query_label(statement.query_id, statement.text)
         try:
             found = _read(statement.text, catalog)
         except MissingRelationError as error:

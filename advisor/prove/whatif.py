@@ -24,6 +24,7 @@ import psycopg
 from advisor.catalog import Catalog
 from advisor.model import IndexCandidate, ProofMethod
 from advisor.prove.explain import Connection, Explained, ExplainError, connect, explain, run
+from advisor.prove.size import estimated_index_bytes
 from advisor.prove.statements import Explainable
 from advisor.sql import (
     candidate_name,
@@ -93,7 +94,7 @@ async def open_what_if(
         if not installed:
             raise WhatIfError(_no_hypopg(catalog))
         async with connect(dsn) as connection:
-            yield HypoWhatIf(connection, catalog.extensions["hypopg"])
+            yield HypoWhatIf(connection, catalog)
         return
     if not own_server:
         raise WhatIfError(
@@ -156,9 +157,10 @@ class _Session:
 class HypoWhatIf(_Session):
     """Hypothetical indexes. They live in one backend, hence one connection and no pool."""
 
-    def __init__(self, connection: Connection, schema: str) -> None:
+    def __init__(self, connection: Connection, catalog: Catalog) -> None:
         super().__init__(connection)
-        self._schema = schema
+        self._catalog = catalog
+        self._schema = catalog.extensions["hypopg"]
         self._oids: dict[IndexCandidate, int] = {}
         self._sizes: dict[IndexCandidate, int] = {}
 
@@ -200,7 +202,9 @@ class HypoWhatIf(_Session):
             await self._call("SELECT {}", "hypopg_drop_index", str(oid))
 
     async def size(self, candidate: IndexCandidate) -> int | None:
-        return self._sizes.get(candidate)
+        relation = self._catalog.relations.get((candidate.schema, candidate.table))
+        estimate = estimated_index_bytes(candidate, relation) if relation is not None else None
+        return self._sizes.get(candidate) if estimate is None else estimate
 
     async def _call(self, statement: str, function: str, argument: str) -> list[tuple[Any, ...]]:
         call = f"{qualified(self._schema, function)}({argument})"

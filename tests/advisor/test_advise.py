@@ -153,8 +153,8 @@ async def test_what_is_not_advised_has_a_reason(
     assert report.advice == ()
     assert store.advice() == []
     why = reasons(report)
-    assert "no relation gone" in why[f"query {gone}"][0]
-    assert "parser rejects" in why[f"query {torn}"][0]
+    assert "no relation gone" in why[f"query {gone}: SELECT * FROM gone WHERE id = $1"][0]
+    assert "parser rejects" in why[f"query {torn}: SELECT * FROM orders WHERE ("][0]
     assert why["index on public.orders (created_at)"] == ["already covered by orders_created"]
     assert "too small" in why["index on public.settings"][0]
     assert "planner does not use it" in why["index on public.orders (status)"][0]
@@ -252,7 +252,7 @@ async def test_a_role_without_rights_gets_reasons_instead_of_an_error(
     id = add_query(name_of(dsn), "SELECT * FROM orders WHERE customer_id = $1", ("17",))
     report = await advise(store, f"{dsn} user=outsider")
     assert report.advice == ()
-    assert "may not read" in reasons(report)[f"query {id}"][0]
+    assert "may not read" in reasons(report)[f"query {id}: SELECT * FROM orders WHERE customer_id = $1"][0]
     assert any("GRANT pg_read_all_data TO outsider" in note for note in report.notes)
 
 

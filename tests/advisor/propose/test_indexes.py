@@ -234,9 +234,9 @@ def test_one_bad_statement_never_ends_the_run() -> None:
         "SELEC 1", "SELECT * FROM gone", "SELECT 1; SELECT 2", "SELECT * FROM orders WHERE status = $1"
     )
     assert [p.label for p in result.candidates] == ["index on public.orders (status)"]
-    assert "syntax error" in reasons(result)["query 0"]
-    assert "no relation gone" in reasons(result)["query 1"]
-    assert "2 statements" in reasons(result)["query 2"]
+    assert "syntax error" in reasons(result)["query 0: SELEC 1"]
+    assert "no relation gone" in reasons(result)["query 1: SELECT * FROM gone"]
+    assert "2 statements" in reasons(result)["query 2: SELECT 1; SELECT 2"]
     assert result.tables == {3: frozenset({("public", "orders")})}
 
 
