@@ -7,7 +7,7 @@ from typing import Final
 from proxy.observe import expectations as kinds
 from proxy.observe.conversation import IDLE, Conversation
 from proxy.observe.execution import Execution, Kind, Outcome, Quality
-from proxy.observe.expectations import Expected
+from proxy.observe.expectations import COPY_FAIL, Batch, Expected
 from proxy.observe.names import UNNAMED, Portal, Statement
 from proxy.observe.sqltext import closes, deallocates, executes, next_statement, prepares
 from proxy.wire.framing import ProtocolError
@@ -34,9 +34,9 @@ class Completion:
     def next_child(self, entry: Expected) -> Execution:
         """The next statement of a Query message begins to be answered."""
         state = self._state
-        first = entry.template
-        if first is None or entry.failed:
+        if not isinstance(entry, Batch) or entry.failed:
             raise ProtocolError("unexpected_answer")
+        first = entry.template
         child = Execution(state.session, Kind.SIMPLE, first.sql, first.sql_length, first.t_recv)
         child.t_sent = first.t_sent
         child.window = first.window
@@ -53,11 +53,11 @@ class Completion:
         entry = state.expectations.queue[0]
         execution.outcome = outcome
         self._finish(execution)
-        if entry.kind == kinds.EXECUTE:
+        if isinstance(entry, Batch):
+            self._end_child(entry, execution)
+        else:
             state.expectations.queue.popleft()
             self._end_execute(entry, execution)
-        else:
-            self._end_child(entry, execution)
 
     def _finish(self, execution: Execution) -> None:
         state = self._state
@@ -68,7 +68,7 @@ class Completion:
             if rows is None or rows.held < execution.rows:
                 state.observer.count("bypass.rows")
 
-    def _end_child(self, entry: Expected, execution: Execution) -> None:
+    def _end_child(self, entry: Batch, execution: Execution) -> None:
         """One statement of a Query message (or the FunctionCall) is done; more may follow."""
         state = self._state
         tag = execution.tag
@@ -86,7 +86,7 @@ class Completion:
         elif tag in _NAME_TAGS:
             self._names_changed(tag, text)
 
-    def _child_text(self, entry: Expected, sql: bytes) -> bytes:
+    def _child_text(self, entry: Batch, sql: bytes) -> bytes:
         """The text of the statement that is done now, for all but the first of a message."""
         if entry.children == 1:
             _, entry.text_at = next_statement(sql)
@@ -255,7 +255,7 @@ class Completion:
         if entry.kind == kinds.SYNC:
             state.observer.count("commit_failed." + sqlstate.decode("ascii", "replace"))
             return
-        if entry.kind in (kinds.QUERY, kinds.FUNCTION_CALL):
+        if isinstance(entry, Batch):
             if entry.failed:
                 # A second one is the server's last word before it closes the connection.
                 return
@@ -273,7 +273,7 @@ class Completion:
         """The server makes room for a new unnamed portal before most errors: not before those about the
         text (class 42), about a missing statement (26) or a failed transaction (25).
         """
-        if entry.kind == kinds.QUERY:
+        if isinstance(entry, Batch):
             return entry.children > 0 or sqlstate[:2] not in _EARLY_ERRORS
         return entry.kind == kinds.BIND and entry.name == UNNAMED and sqlstate[:2] not in _EARLY_ERRORS
 
@@ -282,7 +282,7 @@ class Completion:
         state.timing.copy_data_ended(state.now)
         for entry in state.expectations.queue:
             if entry.kind == kinds.COPY_END:
-                if entry.failed:
+                if entry is COPY_FAIL:
                     state.observer.count("copy_failed_by_client")
                 break
         state.expectations.end_copy(succeeded=False)
@@ -356,15 +356,13 @@ class Completion:
     def ready(self, entry: Expected, status: int) -> None:
         """ReadyForQuery: the request that it ends has left the queue."""
         state = self._state
-        if entry.kind == kinds.QUERY:
+        if isinstance(entry, Batch):
             if entry.drops_unnamed:
                 self.define(UNNAMED, None)
                 before = state.portals.confirm(UNNAMED, None)
                 if before is not None:
                     self.close_portal(before, Outcome.OK)
-            template = entry.template
-            if template is not None:
-                state.delivery.batch(template.sql, entry.children, entry.failed)
+            state.delivery.batch(entry.template.sql, entry.children, entry.failed)
         if status == IDLE and state.portals.live:
             self._close_portals(Outcome.ABORTED if self._rolled_back else Outcome.OK)
         self._rolled_back = False

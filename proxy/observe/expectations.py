@@ -68,40 +68,23 @@ ANSWERS: Final[tuple[bytes, ...]] = (
 class Expected:
     """A request that waits for its answer."""
 
-    __slots__ = (
-        "children",
-        "drops_unnamed",
-        "execution",
-        "failed",
-        "kind",
-        "name",
-        "portal",
-        "statement",
-        "swallowed",
-        "template",
-        "text_at",
-    )
+    __slots__ = ("execution", "kind", "name", "portal", "statement")
 
-    def __init__(self, kind: int) -> None:
+    def __init__(
+        self,
+        kind: int,
+        name: bytes,
+        statement: Statement | None,
+        portal: Portal | None,
+        execution: Execution | None,
+    ) -> None:
         self.kind = kind
-        self.name = b""
+        self.name = name
         """What PARSE, BIND and CLOSE define or remove; the name in a QUERY that begins with EXECUTE."""
-        self.statement: Statement | None = None
-        self.portal: Portal | None = None
-        self.execution: Execution | None = None
-        """EXECUTE, FUNCTION_CALL: the execution. QUERY: the statement being answered, None between two."""
-        self.children = 0
-        """QUERY: statements answered so far."""
-        self.template: Execution | None = None
-        """QUERY: the message as sent, from which each of its statements is made."""
-        self.text_at = 0
-        """QUERY: where the text of the next statement begins."""
-        self.drops_unnamed = False
-        """QUERY: there was an unnamed statement or portal, which it replaces."""
-        self.failed = False
-        """QUERY, FUNCTION_CALL: ErrorResponse was read. COPY_END: it was a CopyFail."""
-        self.swallowed = True
-        """SYNC: if a COPY stands before it, it was sent before any of its data."""
+        self.statement = statement
+        self.portal = portal
+        self.execution = execution
+        """EXECUTE: the execution. QUERY, FUNCTION_CALL: the statement being answered, None between two."""
 
     def propose(self, statements: Namespace[Statement], portals: Namespace[Portal]) -> None:
         """Tell the namespaces what this request, which is on its way, makes of a name."""
@@ -114,23 +97,38 @@ class Expected:
             statements.propose(self.name, None)
         elif kind == CLOSE_PORTAL:
             portals.propose(self.name, None)
-        elif kind == QUERY and self.drops_unnamed:
+
+
+class Batch(Expected):
+    """QUERY or FUNCTION_CALL: statements one after the other, and then a ReadyForQuery of its own."""
+
+    __slots__ = ("children", "drops_unnamed", "failed", "template", "text_at")
+
+    def __init__(self, kind: int, name: bytes, execution: Execution) -> None:
+        super().__init__(kind, name, None, None, execution)
+        self.template = execution
+        """The message as sent, from which each of its statements is made."""
+        self.children = 0
+        """Statements answered so far."""
+        self.text_at = 0
+        """Where the text of the next statement begins."""
+        self.drops_unnamed = False
+        """There was an unnamed statement or portal, which it replaces."""
+        self.failed = False
+        """ErrorResponse was read."""
+
+    def propose(self, statements: Namespace[Statement], portals: Namespace[Portal]) -> None:
+        if self.drops_unnamed:
             statements.propose(UNNAMED, None)
             portals.propose(UNNAMED, None)
 
 
-def _mark(kind: int, swallowed: bool, failed: bool) -> Expected:
-    """Sync and the ends of COPY carry no name and no execution: every one of a sort is the same entry."""
-    entry = Expected(kind)
-    entry.swallowed = swallowed
-    entry.failed = failed
-    return entry
-
-
-SYNC_BEFORE_DATA: Final = _mark(SYNC, True, False)
-SYNC_AFTER_DATA: Final = _mark(SYNC, False, False)
-COPY_DONE: Final = _mark(COPY_END, True, False)
-COPY_FAIL: Final = _mark(COPY_END, True, True)
+# These carry no name and no execution, so every one of a sort is the same entry.
+SYNC_BEFORE_DATA: Final = Expected(SYNC, UNNAMED, None, None, None)
+"""If a COPY stands before it, it was sent before any of its data."""
+SYNC_AFTER_DATA: Final = Expected(SYNC, UNNAMED, None, None, None)
+COPY_DONE: Final = Expected(COPY_END, UNNAMED, None, None, None)
+COPY_FAIL: Final = Expected(COPY_END, UNNAMED, None, None, None)
 
 
 class Expectations:
@@ -172,7 +170,7 @@ class Expectations:
         first = queue.popleft()
         while queue:
             entry = queue.popleft()
-            if entry.kind == SYNC and (succeeded or entry.swallowed):
+            if entry.kind == SYNC and (succeeded or entry is SYNC_BEFORE_DATA):
                 continue
             if entry.kind == COPY_END:
                 break

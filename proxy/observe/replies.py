@@ -8,6 +8,7 @@ from proxy.observe import expectations as kinds
 from proxy.observe.completion import Completion
 from proxy.observe.conversation import IDLE, Conversation
 from proxy.observe.execution import Execution, Outcome, Quality
+from proxy.observe.expectations import Batch
 from proxy.wire import messages
 from proxy.wire.framing import Messages, ProtocolError
 
@@ -150,7 +151,7 @@ class Replies:
         if kind not in kinds.ANSWERS[entry.kind]:
             return
         if execution is None:
-            if entry.kind != kinds.QUERY or entry.failed or kind == READY:
+            if kind == READY or not isinstance(entry, Batch) or entry.failed:
                 return
             execution = self._completion.next_child(entry)
         if execution.t_first == 0.0:

@@ -7,7 +7,7 @@ from typing import Final
 from proxy.observe import expectations as kinds
 from proxy.observe.conversation import Conversation
 from proxy.observe.execution import Execution, Kind, Outcome, Quality
-from proxy.observe.expectations import Expected
+from proxy.observe.expectations import Batch, Expected
 from proxy.observe.names import UNNAMED, Portal, Statement
 from proxy.observe.sqltext import MAY_EXECUTE, executes
 from proxy.wire import messages
@@ -81,12 +81,9 @@ class Requests:
         if state.expectations.skipping:
             self._skip(execution)
             return
-        entry = Expected(kinds.QUERY)
-        entry.execution = execution
-        entry.template = execution
         execution.stalled = state.timing.stalled_until(state.now)
-        if sql and sql[0] in MAY_EXECUTE:
-            entry.name = executes(sql)
+        prepared = executes(sql) if sql and sql[0] in MAY_EXECUTE else UNNAMED
+        entry = Batch(kinds.QUERY, prepared, execution)
         if state.statements.get(UNNAMED) is not None or state.portals.get(UNNAMED) is not None:
             entry.drops_unnamed = True
             entry.propose(state.statements, state.portals)
@@ -106,14 +103,11 @@ class Requests:
             state.observer.count("bypass.sql")
         if state.expectations.skipping:
             return
-        entry = Expected(kinds.PARSE)
-        entry.name = name
         statement = Statement(name, sql, length, oids)
         if sql and sql[0] in MAY_EXECUTE:
             statement.executes = executes(sql)
-        entry.statement = statement
         state.statements.propose(name, statement)
-        self._append(entry)
+        self._append(Expected(kinds.PARSE, name, statement, None, None))
 
     def bind(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
@@ -127,11 +121,8 @@ class Requests:
         if head.params is None and state.limits.param_bytes:
             state.observer.count("bypass.params")
         portal = Portal(state.statements.get(head.statement), head, size + 5)
-        entry = Expected(kinds.BIND)
-        entry.name = head.portal
-        entry.portal = portal
         state.portals.propose(head.portal, portal)
-        self._append(entry)
+        self._append(Expected(kinds.BIND, head.portal, None, portal, None))
 
     def describe(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
@@ -139,14 +130,12 @@ class Requests:
             return
         what, name = messages.target(buffer, start, end)
         if what == _STATEMENT:
-            entry = Expected(kinds.DESCRIBE_STATEMENT)
-            entry.statement = state.statements.get(name)
+            described = Expected(kinds.DESCRIBE_STATEMENT, name, state.statements.get(name), None, None)
         else:
-            entry = Expected(kinds.DESCRIBE_PORTAL)
-            entry.portal = state.portals.get(name)
-            if entry.portal is not None:
-                entry.statement = entry.portal.statement
-        self._append(entry)
+            portal = state.portals.get(name)
+            statement = portal.statement if portal is not None else None
+            described = Expected(kinds.DESCRIBE_PORTAL, name, statement, portal, None)
+        self._append(described)
 
     def execute(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
@@ -175,20 +164,16 @@ class Requests:
             self._skip(execution)
             return
         execution.stalled = state.timing.stalled_until(state.now)
-        entry = Expected(kinds.EXECUTE)
-        entry.execution = execution
-        entry.portal = portal
-        entry.statement = statement
         self._segment(execution)
-        self._append(entry)
+        self._append(Expected(kinds.EXECUTE, name, statement, portal, execution))
 
     def close(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
         if state.expectations.skipping:
             return
         what, name = messages.target(buffer, start, end)
-        entry = Expected(kinds.CLOSE_STATEMENT if what == _STATEMENT else kinds.CLOSE_PORTAL)
-        entry.name = name
+        kind = kinds.CLOSE_STATEMENT if what == _STATEMENT else kinds.CLOSE_PORTAL
+        entry = Expected(kind, name, None, None, None)
         entry.propose(state.statements, state.portals)
         self._append(entry)
 
@@ -202,12 +187,10 @@ class Requests:
             self._skip(execution)
             return
         execution.stalled = state.timing.stalled_until(state.now)
-        entry = Expected(kinds.FUNCTION_CALL)
-        entry.execution = execution
         self._segment(execution)
         state.segment = None
         state.window += 1
-        self._append(entry)
+        self._append(Batch(kinds.FUNCTION_CALL, UNNAMED, execution))
 
     def flush(self, buffer: bytes, start: int, end: int, size: int) -> None:
         self._state.segment = None

@@ -10,6 +10,10 @@ from proxy.observe.replies import ASYNCHRONOUS, KNOWN
 from proxy.wire.framing import ProtocolError
 
 
+def expected(kind: int) -> Expected:
+    return Expected(kind, b"", None, None, None)
+
+
 def queue(*entries: Expected) -> Expectations:
     expectations = Expectations()
     expectations.queue.extend(entries)
@@ -31,7 +35,7 @@ def test_the_table_names_only_messages_of_the_server() -> None:
 @pytest.mark.parametrize("kind", range(len(kinds.ANSWERS)))
 def test_an_answer_is_allowed_exactly_where_the_table_says_so(kind: int) -> None:
     for answer in KNOWN:
-        expectations = queue(Expected(kind))
+        expectations = queue(expected(kind))
         if answer in kinds.ANSWERS[kind]:
             assert expectations.first(answer).kind == kind
         else:
@@ -40,13 +44,13 @@ def test_an_answer_is_allowed_exactly_where_the_table_says_so(kind: int) -> None
 
 
 def test_marks_of_copy_are_passed_over() -> None:
-    assert queue(kinds.COPY_DONE, Expected(kinds.SYNC)).first(ord("Z")).kind == kinds.SYNC
+    assert queue(kinds.COPY_DONE, expected(kinds.SYNC)).first(ord("Z")).kind == kinds.SYNC
     assert not queue(kinds.COPY_DONE, kinds.COPY_FAIL).waiting()
 
 
 def test_skipping_stops_before_the_sync() -> None:
     expectations = queue(
-        Expected(kinds.PARSE), Expected(kinds.QUERY), kinds.SYNC_BEFORE_DATA, Expected(kinds.BIND)
+        expected(kinds.PARSE), expected(kinds.QUERY), kinds.SYNC_BEFORE_DATA, expected(kinds.BIND)
     )
     assert [entry.kind for entry in expectations.skip_to_sync()] == [kinds.PARSE, kinds.QUERY]
     assert kinds_of(expectations) == [kinds.SYNC, kinds.BIND]
@@ -54,7 +58,7 @@ def test_skipping_stops_before_the_sync() -> None:
 
 
 def test_skipping_goes_on_when_the_sync_was_not_sent() -> None:
-    expectations = queue(Expected(kinds.PARSE), Expected(kinds.BIND))
+    expectations = queue(expected(kinds.PARSE), expected(kinds.BIND))
     expectations.skip_to_sync()
     assert expectations.skipping
     assert not expectations.waiting()
@@ -62,7 +66,7 @@ def test_skipping_goes_on_when_the_sync_was_not_sent() -> None:
 
 def test_a_copy_that_succeeds_swallows_every_sync_up_to_its_end() -> None:
     expectations = queue(
-        Expected(kinds.EXECUTE),
+        expected(kinds.EXECUTE),
         kinds.SYNC_BEFORE_DATA,
         kinds.SYNC_AFTER_DATA,
         kinds.COPY_DONE,
@@ -74,11 +78,11 @@ def test_a_copy_that_succeeds_swallows_every_sync_up_to_its_end() -> None:
 
 def test_a_copy_that_fails_swallows_only_what_came_before_its_data() -> None:
     expectations = queue(
-        Expected(kinds.EXECUTE),
+        expected(kinds.EXECUTE),
         kinds.SYNC_BEFORE_DATA,
         kinds.SYNC_AFTER_DATA,
         kinds.COPY_DONE,
-        Expected(kinds.QUERY),
+        expected(kinds.QUERY),
     )
     expectations.end_copy(succeeded=False)
     assert kinds_of(expectations) == [kinds.EXECUTE, kinds.SYNC, kinds.QUERY]

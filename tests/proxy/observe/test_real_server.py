@@ -262,6 +262,9 @@ async def test_cancelled_and_killed(pg: ScratchServer) -> None:
             await conn.execute("set statement_timeout = 0")
             async with await psycopg.AsyncConnection.connect(pg.dsn(), autocommit=True) as other:
                 await other.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
+            async with asyncio.timeout(20):
+                while "session_notice.57P01" not in relay.observer.counters:
+                    await asyncio.sleep(0.005)
             with pytest.raises(psycopg.OperationalError):
                 await conn.execute("select 1")
         relay.links[0].abort()
