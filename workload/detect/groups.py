@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
+import msgspec
+
 from workload.capture.messages import Step, Unit
 from workload.detect.predicates import Shape, shape_of
 from workload.detect.statement import Statement
+from workload.parameters import permutation
 
 
 @dataclass(slots=True)
@@ -108,9 +111,11 @@ def groups_of(unit: Unit, statements: Mapping[int, Statement]) -> list[Group]:
             group.batched += 1
         elif step.gap_us < 0:
             group.pipelined += 1
-        elif not group.calls or len(group.calls[0].params) == len(step.params):
-            group.steps.append(index)
-            group.calls.append(step)
+        else:
+            call = _in_the_groups_order(step, statements[step.statement], group)
+            if call is not None:
+                group.steps.append(index)
+                group.calls.append(call)
     for statement, (calls, total_us) in unit.overflow.items():
         group = _group(groups, statement, statements)
         if group is not None:
@@ -137,6 +142,16 @@ def _group(groups: dict[str, Group], statement_id: int, statements: Mapping[int,
     if statement_id not in group.statement_ids:
         group.statement_ids.append(statement_id)
     return group
+
+
+def _in_the_groups_order(step: Step, statement: Statement, group: Group) -> Step | None:
+    """The step with its parameters numbered as the group's first statement numbers them."""
+    if statement.text == group.statement.text:
+        return step
+    order = permutation(group.statement.text, statement.text)
+    if order is None or len(order) != len(step.params):
+        return None
+    return msgspec.structs.replace(step, params=tuple(step.params[position] for position in order))
 
 
 def start_times_ms(steps: Sequence[Step]) -> list[float]:

@@ -174,7 +174,6 @@ def _evidence(
         "share_of_unit": round(share, 3),
         "boundary": "transaction" if group.in_one_transaction() else unit.boundary,
         "severity": "critical" if critical else "warning",
-        "varying_params": [position + 1 for position in group.varying()],
         "orm": next((orm for name in (*names, "") if (orm := orm_of(group.statement.text, name))), ""),
         "application": unit.application_name,
     }

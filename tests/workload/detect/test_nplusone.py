@@ -42,7 +42,6 @@ def test_children_of_each_row_by_foreign_key(story: Story, catalog: Catalog) -> 
     assert found.evidence["provenance"] == "fk_to_parent"
     assert found.evidence["direction"] == "to-many"
     assert found.evidence["coverage"] == found.evidence["order"] == 1.0
-    assert found.evidence["varying_params"] == [1]
     assert found.first_seen == 1_700_000_000.0
     assert found.last_seen > found.first_seen
 
