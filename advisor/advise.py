@@ -17,7 +17,7 @@ import psycopg
 
 from advisor.catalog import Catalog, CatalogError, load_catalog
 from advisor.choose.greedy import WeightedQuery, choose
-from advisor.index_advice import index_advice
+from advisor.index_advice import advice_id, index_advice
 from advisor.model import Advice, BatchCandidate, IndexCandidate, Rejection
 from advisor.propose.indexes import (
     IndexProposals,
@@ -42,6 +42,9 @@ CONNECT_TIMEOUT = 15.0
 """Seconds to reach the target, where its connection string sets no limit."""
 
 _EXPLAINED_KINDS = frozenset({"select", "insert", "update", "delete", "merge"})
+SUPERSEDED = "no longer advised: judged again, other indexes do the work now, or it saves too little"
+"""Reason with which a run withdraws advice that nobody has looked at yet."""
+
 _OPEN_STATES = ("new", "accepted", "snoozed", "exported")
 _SAMPLES = 20
 
@@ -125,6 +128,8 @@ class _Run:
         self.advice: list[Advice] = []
         self.rejections: list[tuple[str, str]] = []
         self.notes: list[str] = list(catalog.notes)
+        self.judged: set[str] = set()
+        """Ids that advice on the candidates judged in this run has, or would have had."""
 
     # Indexes ------------------------------------------------------------------------------------------
 
@@ -181,6 +186,7 @@ class _Run:
                 baseline[id] = answer
         choice = await choose(judge, possible, queries, baseline, self.say)
         self.rejections += choice.rejections
+        self.judged = {advice_id(self.catalog.database, proposal.candidate) for proposal in possible}
         self.advice += [
             index_advice(chosen, self.catalog, self.queries, judge.method, time.time())
             for chosen in choice.chosen
@@ -199,6 +205,11 @@ class _Run:
             except StatementError as error:
                 self.rejections.append((query_label(id, query.query), str(error)))
                 continue
+            except Exception as error:
+                # Too deep for Python's stack, or a node that the deparser does not know: its own rejection.
+                reason = f"the statement could not be written back: {type(error).__name__}"
+                self.rejections.append((query_label(id, query.query), reason))
+                continue
             weighted.append(WeightedQuery(explainable, query.total_ms, tables))
         return weighted
 
@@ -214,8 +225,11 @@ class _Run:
             try:
                 result = await batch_advice(finding, query.query, self.dsn)
             except Exception as error:
-                # A finding stands for itself: whatever goes wrong with its proof is its own rejection.
-                self.rejections.append((finding.title, f"the proof failed: {type(error).__name__}: {error}"))
+                # A finding stands for itself: whatever goes wrong with its proof is its own rejection. The
+                # message stays out, because a server's messages quote values.
+                state = getattr(error, "sqlstate", None)
+                reason = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
+                self.rejections.append((finding.title, f"the proof failed: {reason}"))
                 continue
             if isinstance(result, Rejection):
                 self.rejections.append((result.what, result.reason))
@@ -229,7 +243,7 @@ class _Run:
         advice = sorted(self.advice, key=lambda item: (-item.benefit_ms, item.id))
         for item in advice:
             self.store.save_advice(_record(item, now))
-        self._mark_applied({item.id for item in advice})
+        self._settle_earlier({item.id for item in advice})
         rejections = sorted(set(self.rejections))
         self.store.replace_rejections(self.catalog.database, rejections)
         database = self.catalog.database
@@ -239,18 +253,26 @@ class _Run:
             notes=tuple(dict.fromkeys(self.notes)),
         )
 
-    def _mark_applied(self, current: set[str]) -> None:
-        """Advice of earlier runs whose index the target has by now is applied, whoever did it."""
-        for record in self.store.advice(_OPEN_STATES):
-            if record.kind != "index" or record.database != self.catalog.database or record.id in current:
+    def _settle_earlier(self, current: set[str]) -> None:
+        """Bring index advice of earlier runs up to date with the target and with this run's judgement."""
+        for record in self.store.advice():
+            if record.kind != "index" or record.database != self.catalog.database:
+                continue
+            if record.id in current:
+                if record.state == "rejected" and record.reason == SUPERSEDED:
+                    self.store.set_advice_state(record.id, "new")
+                continue
+            if record.state not in _OPEN_STATES:
                 continue
             candidate = load_advice(record).candidate
             if not isinstance(candidate, IndexCandidate):
                 continue
-            relation = self.catalog.resolve(candidate.schema, candidate.table)
+            relation = self.catalog.relations.get((candidate.schema, candidate.table))
             index = covering_index(relation, candidate.keys, 0) if relation is not None else None
             if index is not None:
                 self.store.set_advice_state(record.id, "applied", f"the target has {index.name}")
+            elif record.state == "new" and record.id in self.judged:
+                self.store.set_advice_state(record.id, "rejected", SUPERSEDED)
 
 
 def _nothing_captured(store: Store, database: str) -> str:

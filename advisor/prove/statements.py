@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pglast import ast, parse_sql
+from pglast.parser import fingerprint
 from pglast.stream import RawStream
 
 from advisor.sql import qualified
@@ -65,6 +66,8 @@ def make_explainable(
         (node.number or 0 for node in _nodes(statement) if isinstance(node, ast.ParamRef)), default=0
     )
     written = RawStream()(statement)
+    if fingerprint(written) != fingerprint(text):
+        raise StatementError("the statement cannot be written back as it was")
     if parameters == 0:
         return Explainable(query_id, written, 0, (Replay(written, written),))
     replays = tuple(

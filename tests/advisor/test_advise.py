@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from advisor.advise import AdviseError, AdviseReport, advise, load_advice
+from advisor.advise import SUPERSEDED, AdviseError, AdviseReport, advise, load_advice
 from advisor.model import Advice, IndexCandidate
 from advisor.scratch import ScratchServer
 from proxy.dsn import parse_dsn
@@ -200,6 +200,54 @@ async def test_advice_that_was_taken_is_not_given_again(
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(advice.rollback.encode())
         assert connection.execute("SELECT to_regclass('ix_orders_customer_id')").fetchone() == (None,)
+
+
+async def test_advice_that_a_better_one_replaces_is_withdrawn_and_comes_back(
+    pg18: ScratchServer, make_warehouse: MakeWarehouse, store: Store, add_query: AddQuery
+) -> None:
+    dsn = make_warehouse(pg18)
+    database = name_of(dsn)
+    add_query(database, "SELECT * FROM lines WHERE product_id = $1", ("17",), ms=100.0)
+    [narrow] = (await build(store, dsn)).advice
+    wide_query = add_query(
+        database, "SELECT no FROM lines WHERE product_id = $1 AND quantity = $2", ("17", "1"), ms=90_000.0
+    )
+    [wide] = (await build(store, dsn)).advice
+    assert set(indexes(AdviseReport((wide,), (), ()))) == {"lines(product_id, quantity)"}
+    states = {record.id: (record.state, record.reason) for record in store.advice()}
+    assert states == {wide.id: ("new", ""), narrow.id: ("rejected", SUPERSEDED)}
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE lines SET quantity = 1")
+        connection.execute("VACUUM FULL ANALYZE lines")
+    [again] = (await build(store, dsn)).advice
+    assert again.id == narrow.id
+    assert wide_query in {gain.query_id for gain in again.gains}
+    states = {record.id: (record.state, record.reason) for record in store.advice()}
+    assert states == {narrow.id: ("new", ""), wide.id: ("rejected", SUPERSEDED)}
+
+
+async def test_a_server_that_goes_away_is_a_clear_error_and_leaves_nothing(
+    warehouse: str, store: Store, add_query: AddQuery
+) -> None:
+    add_query(name_of(warehouse), "SELECT * FROM lines WHERE product_id = $1", ("17",))
+    before = schema_of(warehouse)
+    ended: list[object] = []
+
+    def end_session(message: str) -> None:
+        if message.startswith("building"):
+            with psycopg.connect(warehouse, autocommit=True) as connection:
+                ended.extend(
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                        "WHERE application_name = 'pgcoach' AND datname = current_database()"
+                    ).fetchall()
+                )
+
+    with pytest.raises(AdviseError, match="cannot be used"):
+        await advise(store, warehouse, own_server=True, progress=end_session)
+    assert ended == [(True,)]
+    assert schema_of(warehouse) == before
 
 
 async def test_hypopg_is_taken_where_it_is_installed(
