@@ -115,9 +115,11 @@ def _kind(piece: str) -> str:
     """The sort of a literal or comment."""
     if not piece:
         return ""
+    if piece.isdigit():
+        return "0"
     first = piece[0]
     if first.isdigit():
-        return "0" if piece.isdigit() else "."
+        return "."
     return first if piece != SQUASHED else SQUASHED
 
 

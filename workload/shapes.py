@@ -59,6 +59,8 @@ class Shape:
     """Members of the longest IN list of literals and parameters; 0 without one."""
     sensitive: bool
     """May carry credentials: never sample it."""
+    numbers: tuple[bool, ...]
+    """Of each slot whether its literals are numbers."""
     kept: tuple[int, ...]
     """Pieces of literals that stand in the text as written."""
 
@@ -97,7 +99,8 @@ class _Builder:
         sensitive = self.mode is not Mode.PARAMETERS or any(
             token.kind == "w" and token.text.startswith(SENSITIVE_FUNCTIONS) for token in found
         )
-        return Shape(text, params, slots, list_length, sensitive, tuple(self.kept))
+        numbers = tuple(slot.number for slot in slots)
+        return Shape(text, params, slots, list_length, sensitive, numbers, tuple(self.kept))
 
     def _other(self, position: int, token: Token) -> None:
         text = token.text

@@ -39,16 +39,18 @@ _NUMBER = (
 
 def _scanner(standard_conforming_strings: bool) -> re.Pattern[str]:
     plain_body = _QUOTED if standard_conforming_strings else _ESCAPED
+    others = rf"[^{_IDENT_START}0-9'\"$./-]"
     plain = "|".join(
         (
-            rf"(?![eEbBxXnN]'|[uU]&'){_IDENT}",
+            # The commonest first, and a word with what follows it, because turns of this loop cost.
+            rf"(?![eEbBxXnN]'|[uU]&'){_IDENT}{others}*+",
+            rf"{others}++",
             r'"(?:[^"]|"")*+(?:"|\Z)',
             r"\$[0-9]++",
             rf"\$(?!(?:{_TAG})?\$)",
             r"-(?!-)",
             r"/(?!\*)",
             r"\.(?![0-9])",
-            rf"[^{_IDENT_START}0-9'\"$./-]++",
         )
     )
     token = "|".join(

@@ -104,14 +104,11 @@ class _Statement:
 class _Use:
     """A statement in a text, with the text's own values."""
 
-    __slots__ = ("list_length", "literals", "numbers", "statement")
+    __slots__ = ("list_length", "literals", "statement")
 
-    def __init__(
-        self, statement: _Statement, literals: tuple[bytes, ...], numbers: tuple[bool, ...], list_length: int
-    ) -> None:
+    def __init__(self, statement: _Statement, literals: tuple[bytes, ...], list_length: int) -> None:
         self.statement = statement
         self.literals = literals
-        self.numbers = numbers
         self.list_length = list_length
 
 
@@ -281,12 +278,11 @@ class Capture:
                 self.count("lost.statements")
                 return []
             literals = tuple([encode_text(text, encoding) for text in found.literals])
-            numbers = tuple([slot.number for slot in shape.slots])
             length = found.list_length
             for literal in literals:
                 if literal.startswith(b"{"):
                     length = max(length, array_length(literal, 0, 0) or 0)
-            uses.append(_Use(statement, literals, numbers, length))
+            uses.append(_Use(statement, literals, length))
         self._text_bytes += len(sql)
         if len(self._texts) >= MAX_TEXTS or self._text_bytes > MAX_TEXT_BYTES:
             self._texts.clear()
@@ -361,7 +357,7 @@ class Capture:
             and self._samples.due(statement.sample, execution.t_done, duration_us)
         ):
             self._samples.take(
-                statement.sample, statement.id, execution, all_params, oids, use.numbers, duration_us
+                statement.sample, statement.id, execution, all_params, oids, shape.numbers, duration_us
             )
 
 
