@@ -120,6 +120,7 @@ class Completion:
                 # The portal had run to its end: the server did nothing, and does not count it either.
                 return
             portal.finished = True
+            portal.open_select = execution.outcome == Outcome.OK and tag.startswith(b"SELECT ")
         self._state.delivery.add(execution)
         if tag == b"ROLLBACK":
             self._rolled_back = True
@@ -201,11 +202,35 @@ class Completion:
             execution.quality = Quality.PARTIAL
         self._state.delivery.add(execution)
 
-    def _close_portals(self, outcome: Outcome) -> None:
+    def _fail_portal(self, portal: Portal) -> None:
+        """The transaction is rolled back over an open portal.
+
+        PostgreSQL drops it without ExecutorEnd (``AtAbort_Portals`` in portalmem.c), so that
+        pg_stat_statements never counts it, not even a SELECT that the client read to its end. We do report
+        that one, because the client saw it succeed, and count the difference.
+        """
+        if portal.suspended is not None:
+            self.close_portal(portal, Outcome.ABORTED)
+        if portal.open_select:
+            portal.open_select = False
+            self._state.observer.count("uncounted_by_server")
+
+    def _end_portals(self) -> None:
+        """The transaction ended, and all portals with it."""
+        portals = self._state.portals.live
+        for portal in portals.values():
+            if self._rolled_back:
+                self._fail_portal(portal)
+            elif portal.suspended is not None:
+                self.close_portal(portal, Outcome.OK)
+        portals.clear()
+
+    def _close_portals(self) -> None:
+        """SQL closed all portals."""
         portals = self._state.portals.live
         for portal in portals.values():
             if portal.suspended is not None:
-                self.close_portal(portal, outcome)
+                self.close_portal(portal, Outcome.OK)
         portals.clear()
 
     def _names_changed(self, tag: bytes, text: bytes) -> None:
@@ -234,7 +259,7 @@ class Completion:
                 live.clear()
                 state.statements_bytes = 0
             if tag != b"DEALLOCATE ALL":
-                self._close_portals(Outcome.OK)
+                self._close_portals()
 
     # Errors.
 
@@ -250,8 +275,8 @@ class Completion:
                 self.close_portal(before, Outcome.OK)
         self._rolled_back = True
         for portal in state.portals.live.values():
-            if portal.suspended is not None and portal is not entry.portal:
-                self.close_portal(portal, Outcome.ABORTED)
+            if portal is not entry.portal:
+                self._fail_portal(portal)
         if entry.kind == kinds.SYNC:
             state.observer.count("commit_failed." + sqlstate.decode("ascii", "replace"))
             return
@@ -364,7 +389,7 @@ class Completion:
                     self.close_portal(before, Outcome.OK)
             state.delivery.batch(entry.template.sql, entry.children, entry.failed)
         if status == IDLE and state.portals.live:
-            self._close_portals(Outcome.ABORTED if self._rolled_back else Outcome.OK)
+            self._end_portals()
         self._rolled_back = False
         state.timing.ready(state.now)
         state.status = status

@@ -34,6 +34,7 @@ class Kind(IntEnum):
     EXTENDED = 1
     """Bind/Execute of a prepared statement; several fetches of one portal are one execution."""
     FUNCTION_CALL = 2
+    """The FunctionCall message: no text, ``tag`` is ``FUNCTION <oid>``. No call to the server's statistics."""
 
 
 class Outcome(IntEnum):
@@ -43,7 +44,8 @@ class Outcome(IntEnum):
     SKIPPED = 2
     """The server ignored the request because an earlier one in the same pipeline failed."""
     ABORTED = 3
-    """The connection ended before the answer was complete."""
+    """The connection ended before the answer was complete, observation ended with the session turning
+    opaque, or the transaction of a portal that was fetched in part was rolled back."""
     EMPTY = 4
     """EmptyQueryResponse: there was no statement in the text."""
 
@@ -109,6 +111,10 @@ class Execution:
     in bytes. A Query message with several statements yields one execution a statement, all with the whole
     text: ``ordinal`` counts the statements of that text that were answered, from 0, and ``statements``
     how many the message had in the end (0 while an error cut it short and the total is unknown).
+
+    SQL's ``EXECUTE name`` is reported with the text that was prepared, as one statement, when that is
+    known. PREPARE and DEALLOCATE are executions of their own, recognised by ``tag``. ``sql`` is empty when
+    a portal's or statement's name means nothing to us.
     """
 
     __slots__ = (
@@ -166,7 +172,7 @@ class Execution:
         self.rows = 0
         """DataRows that went to the client, or the tag's count for statements that return none."""
         self.tag = b""
-        """CommandComplete tag, for instance ``INSERT 0 1``."""
+        """CommandComplete tag, for instance ``INSERT 0 1``; empty for errors."""
         self.sqlstate = b""
         self.outcome = Outcome.OK
         self.bytes_in = 0

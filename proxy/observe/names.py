@@ -38,7 +38,7 @@ class Statement:
 class Portal:
     """A bound statement. It keeps its statement even if the name comes to mean another one."""
 
-    __slots__ = ("bytes_in", "finished", "head", "net", "statement", "suspended")
+    __slots__ = ("bytes_in", "finished", "head", "net", "open_select", "statement", "suspended")
 
     def __init__(self, statement: Statement | None, head: Bind, bytes_in: int) -> None:
         self.statement = statement
@@ -53,6 +53,8 @@ class Portal:
         """Seconds of service in the fetches so far."""
         self.finished = False
         """It ran to its end: executing it again is no new call."""
+        self.open_select = False
+        """A SELECT that ran to its end, which the server's statistics count when the portal is dropped."""
 
 
 T = TypeVar("T")

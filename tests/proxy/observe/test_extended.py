@@ -428,3 +428,18 @@ def test_what_follows_a_query_without_sync_is_its_own_window(script: Script) -> 
     script.at(0.1) >> server(Complete("SELECT 0"), Z())
     script.at(0.3) >> server(ONE_DONE, Z())
     script << [ran("q", quality=Quality.EXACT), ran("select 1", quality=Quality.EXACT, duration=0.2)]
+
+
+def test_a_select_that_the_server_will_not_count_is_reported_and_counted(script: Script) -> None:
+    """Its portal is still open when a text that does not parse fails the transaction."""
+    script >> client(Query("begin")) >> server(Complete("BEGIN"), Z("T")) << ran("begin")
+    script >> client(ONE, Sync) >> server(ONE_DONE, Z("T")) << ran("select 1", outcome=Outcome.OK)
+    script >> client(Parse("bad"), Sync, Parse("bad"), Sync)
+    script >> server(Error("42601"), Z("E"), Error("25P02"), Z("E")) << [ran("bad"), ran("bad")]
+    assert script.observer.counters == {"uncounted_by_server": 1}
+
+
+def test_a_select_whose_portal_was_replaced_is_counted_by_the_server(script: Script) -> None:
+    script >> client(ONE, ONE, Sync) >> server(ONE_DONE, ParseComplete, Error("22012"), Z())
+    script << [ran("select 1", outcome=Outcome.OK), ran("select 1", outcome=Outcome.ERROR)]
+    assert script.observer.counters == {}

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,6 +24,12 @@ from proxy.wire.startup import StartupMessage, read_startup
 from tests.kit.relay import Link, Relay
 from tests.proxy.wirekit import Recorder
 
+PGBENCH = Path("/usr/lib/postgresql/15/bin/pgbench")
+
+
+def has_pgbench() -> bool:
+    return PGBENCH.exists()
+
 
 class TappedLink(Link):
     def __init__(
@@ -35,12 +42,25 @@ class TappedLink(Link):
         self.started = False
 
 
+class Noticing(Recorder):
+    """Tells when the server gave a reason for ending a session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noticed = asyncio.Event()
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        super().count(counter, amount)
+        if counter.startswith("session_notice."):
+            self.noticed.set()
+
+
 class TappedRelay(Relay):
     """Shows every connection to an observer."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)
-        self.observer = Recorder()
+        self.observer = Noticing()
 
     def make_link(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> Link:
         session = Session(len(self.links), "test", time.monotonic())
@@ -262,9 +282,7 @@ async def test_cancelled_and_killed(pg: ScratchServer) -> None:
             await conn.execute("set statement_timeout = 0")
             async with await psycopg.AsyncConnection.connect(pg.dsn(), autocommit=True) as other:
                 await other.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
-            async with asyncio.timeout(20):
-                while "session_notice.57P01" not in relay.observer.counters:
-                    await asyncio.sleep(0.005)
+            await asyncio.wait_for(relay.observer.noticed.wait(), 20)
             with pytest.raises(psycopg.OperationalError):
                 await conn.execute("select 1")
         relay.links[0].abort()
@@ -272,6 +290,34 @@ async def test_cancelled_and_killed(pg: ScratchServer) -> None:
         got = relay.ran()
     assert [e.sqlstate for e in got if e.outcome == Outcome.ERROR][:1] == [b"57014"]
     assert relay.observer.counters.get("session_notice.57P01", 0) == 1
+
+
+@pytest.mark.parametrize("mode", ["simple", "extended", "prepared"])
+async def test_pgbench_is_timed_exactly(pg15: ScratchServer, mode: str) -> None:
+    """What a load generator does one statement at a time must all have a time of its own."""
+    if not has_pgbench():
+        pytest.skip("needs pgbench of PostgreSQL 15")
+    async with tapped(pg15) as relay:
+
+        async def run(*arguments: str) -> None:
+            process = await asyncio.create_subprocess_exec(
+                PGBENCH, "-h", "127.0.0.1", "-p", str(relay.port), "-U", "postgres", *arguments, "postgres",
+                env={"PGSSLMODE": "disable", "PGGSSENCMODE": "disable", "LC_ALL": "C"},
+                stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            _, complaint = await process.communicate()
+            assert process.returncode == 0, complaint.decode()
+
+        await run("-i", "-q", "-s", "1")
+        before = len(relay.observer.executions)
+        await run("-n", "-M", mode, "-c", "4", "-t", "100")
+        await relay.settled()
+        got = relay.ran()[before:]
+    # A TPC-B-like transaction has seven statements; each connection asks a few questions first.
+    assert len(got) >= 4 * 100 * 7
+    exact = sum(e.quality == Quality.EXACT for e in got)
+    assert exact >= 0.999 * len(got)
+    assert {e.outcome for e in got} == {Outcome.OK}
 
 
 async def test_wrong_database_is_a_failed_login(pg: ScratchServer) -> None:
@@ -307,8 +353,12 @@ async def test_calls_equal_pg_stat_statements(
         await admin.execute("drop table counted")
     uncounted = ("PREPARE", "DEALLOCATE", "DEALLOCATE ALL")
     ours = [e for e in got if e.outcome == Outcome.OK and e.tag.decode() not in uncounted]
-    assert sum(counted.values()) == len(ours), counted
+    # A SELECT whose portal was open when its transaction failed is no call to the server.
+    lost = relay.observer.counters["uncounted_by_server"]
+    assert lost == 8
+    assert sum(counted.values()) == len(ours) - lost, counted
     texts = Counter(e.sql.decode().rstrip(";") for e in ours if e.statements == 1)
+    del texts["select n, id from counted where id = $1"]
     same = {query: calls for query, calls in counted.items() if query in texts}
     assert same == {query: texts[query] for query in same}
     assert len(same) >= 10
@@ -319,6 +369,12 @@ async def failing_pipeline(conn: psycopg.AsyncConnection[Any], base: int) -> Non
         await conn.execute("update counted set n = 0 where id = %s", (base,))
         await conn.execute("insert into counted values (%s, %s)", (base, 0))
         await conn.execute("select count(*) from counted where n = %s", (1,))
+
+
+async def failing_transaction(conn: psycopg.AsyncConnection[Any], base: int) -> None:
+    async with conn.transaction():
+        await conn.execute("select n, id from counted where id = %s", (base,), prepare=False)
+        await conn.execute("select * from missing where id = %s", (base,))
 
 
 async def work(relay: TappedRelay, worker: int) -> None:
@@ -336,6 +392,8 @@ async def work(relay: TappedRelay, worker: int) -> None:
         async with conn.transaction(), conn.cursor(name="c") as cursor:
             await cursor.execute("select id from counted order by id")
             await cursor.fetchmany(3)
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await failing_transaction(conn, base)
         await conn.execute("deallocate all")
         await conn.execute("prepare q (int) as select n from counted where id = $1 and n > 0")
         for i in range(4):
