@@ -67,6 +67,8 @@ def bind(address: Address) -> Listening:
     """
     try:
         return _bind_unix(address) if address.is_unix else _bind_tcp(address)
+    except ListenError:
+        raise
     except socket.gaierror as error:
         raise UpError(f"--listen {address}: {error.strerror}") from None
     except OSError as error:

@@ -47,6 +47,11 @@ class Child:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
+    @property
+    def died(self) -> bool:
+        """It was started, and nobody stopped it, and it is gone."""
+        return self._process is not None and self._process.returncode is not None
+
     async def start(self, lifeline: int) -> Report:
         """Start it and wait until it reports. A child that dies without a word reports that."""
         status_read, status_write = os.pipe()

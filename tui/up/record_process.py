@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,14 @@ from tui.up.child import RecordConfig, end_with_supervisor, read_config, report
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
+HANDLER_CHECK = 0.005
+"""Seconds between looks whether the recorder has its signal handlers."""
+
 
 def main() -> int:
+    # A stop waits until the recorder can take it, in every thread: workers have counts to hand over.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     config = read_config(RecordConfig)
     end_with_supervisor(config.pipes, lambda: shutil.rmtree(config.private, ignore_errors=True))
     _log_to_stderr()
@@ -27,15 +34,24 @@ def main() -> int:
         report(config.pipes, str(error))
         return 1
     report(config.pipes)
+    return asyncio.run(_record(config))
+
+
+async def _record(config: RecordConfig) -> int:
     from workload.capture.recorder import RecorderConfig, run_recorder
 
-    return asyncio.run(
+    recording = asyncio.get_running_loop().create_task(
         run_recorder(
             RecorderConfig(
                 store=config.store, listen_fd=config.listening, upstream=config.upstream, meta=config.meta
             )
-        )
+        ),
+        name="recorder",
     )
+    while not recording.done() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # noqa: ASYNC110
+        await asyncio.sleep(HANDLER_CHECK)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    return await recording
 
 
 def _log_to_stderr() -> None:

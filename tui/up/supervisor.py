@@ -119,7 +119,7 @@ class Supervisor:
                 await self._start(lifeline)
                 await self._supervise(lifeline)
             finally:
-                await self._end()
+                await self._end(lifeline)
         return 0
 
     async def _start(self, lifeline: int) -> None:
@@ -147,10 +147,13 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _end(self) -> None:
+    async def _end(self, lifeline: int) -> None:
         """Workers first, so that the recorder gets their last counts."""
         # No new connections from now on: clients are refused instead of waiting for nobody.
         self._listening.socket.close()
+        if self._recorder.died:
+            # It was waiting to be started again: without it the last counts would have nowhere to go.
+            await self._recorder.start(lifeline)
         for child in self._workers:
             child.stop()
         patience = self._options.drain + 8.0
