@@ -247,8 +247,10 @@ def lateral_form(child: Child, keys: Keys, notes: tuple[str, ...]) -> Built:
 
 def _order_within_key(child: Child, keys: Keys) -> tuple[tuple[Node, ...], str]:
     """The child's ORDER BY as the outer statement can say it, and a note where it cannot."""
-    names = [output_name(target) for target in child.select.targetList or ()]
-    if not child.sort or any(not key.name or names.count(key.name) > 1 for key in child.sort):
+    targets = child.select.targetList or ()
+    names = [output_name(target) for target in targets]
+    mixed = len(targets) > 1 and any(is_star(target) for target in targets)
+    if not child.sort or mixed or any(not key.name or names.count(key.name) > 1 for key in child.sort):
         missing = "The rows of a key come in the order of the subquery; sort them again if it matters."
         return (), missing if child.sort else ""
     return tuple(

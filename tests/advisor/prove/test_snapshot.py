@@ -90,6 +90,7 @@ def with_constants(*constants: str | None, keys: tuple[tuple[str | None, ...], .
             "lateral",
         ),
         ("SELECT * FROM orders WHERE customer_id = $1 ORDER BY id LIMIT 2 OFFSET 1", (), (), "lateral"),
+        ("SELECT id, o.* FROM orders o WHERE customer_id = $1 ORDER BY o.id LIMIT 2", (), (), "lateral"),
         ("SELECT DISTINCT status FROM orders WHERE customer_id = $1", (), (), "lateral"),
         ("SELECT id, rank() OVER (ORDER BY total) FROM orders WHERE customer_id = $1", (), (), "lateral"),
         ("SELECT status, count(*) FROM orders WHERE customer_id = $1 GROUP BY 1", (), (), "lateral"),
