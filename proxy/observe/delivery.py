@@ -35,8 +35,7 @@ class Delivery:
             for waiting in done:
                 if waiting.quality < Quality.SHARED:
                     waiting.quality = Quality.SHARED
-                if waiting.kind == Kind.SIMPLE:
-                    waiting.statements = 0
+                self._unknown_total(waiting)
             self.flush()
         done = self.done
         done.append(execution)
@@ -50,6 +49,11 @@ class Delivery:
                     execution.statements = 0 if failed else statements
                 if statements > 1 and execution.quality < Quality.SHARED:
                     execution.quality = Quality.SHARED
+
+    def _unknown_total(self, execution: Execution) -> None:
+        """It is delivered before its Query message is over. (EXECUTE stands for one statement.)"""
+        if execution.kind == Kind.SIMPLE and not execution.statement_name:
+            execution.statements = 0
 
     def ready(self, now: float, status: int) -> None:
         """ReadyForQuery came: the executions know all they can know."""
@@ -72,6 +76,8 @@ class Delivery:
             execution.outcome = Outcome.ABORTED
             execution.quality = Quality.PARTIAL
             execution.stalled = 0.0
+        for execution in self.done:
+            self._unknown_total(execution)
         done = self.done + pending
         self.done = []
         self.results = 0

@@ -34,7 +34,7 @@ class Kind(IntEnum):
     EXTENDED = 1
     """Bind/Execute of a prepared statement; several fetches of one portal are one execution."""
     FUNCTION_CALL = 2
-    """The FunctionCall message: no text, ``tag`` is ``FUNCTION <oid>``. No call to the server's statistics."""
+    """The FunctionCall message: no text, ``tag`` is ``FUNCTION <oid>``. The server's statistics ignore it."""
 
 
 class Outcome(IntEnum):

@@ -4,6 +4,18 @@
 the relay: it never raises, never waits, and what it keeps is bounded by its limits. When it does not
 understand the traffic, or fails itself, the session turns *opaque*: the reason is counted, what was
 pending is delivered, memory is let go, and every further call returns at once.
+
+Counters, through ``Observer.count``:
+
+- ``opaque.<reason>``: unknown_message, bad_length, unexpected_answer, answer_without_request,
+  incomplete_result, copy_both, outstanding, or internal (an error of ours or of the observer);
+  ``sessions.replication`` for sessions that are opaque on purpose
+- ``bypass.<what>``: sql, params, rows, columns, names: beyond a limit, so not kept
+- ``login_failed.<sqlstate>``, ``session_notice.<sqlstate>`` (why the server ends an idle session),
+  ``commit_failed.<sqlstate>`` (after its statements had succeeded), ``unattributed_error.<sqlstate>``
+  (no statement is known that failed)
+- ``copy_failed_by_client``, ``protocol_negotiated``, ``unknown_name`` (a portal we know nothing of),
+  ``uncounted_by_server`` (see ``proxy.observe.completion``)
 """
 
 from __future__ import annotations

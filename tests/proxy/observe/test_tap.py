@@ -152,6 +152,7 @@ def test_a3_connection_lost_in_the_middle_of_a_statement(script: Script) -> None
     got = [(e.outcome, e.quality, e.duration) for e in script.observer.executions]
     assert got[1:] == [(Outcome.ABORTED, Quality.PARTIAL, None)]
     assert got[0][0] == Outcome.OK
+    assert script.observer.executions[0].statements == 0
     assert script.observer.closed == [(script.session, 103.0)]
 
 
