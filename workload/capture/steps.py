@@ -10,8 +10,10 @@ Samples = Literal["full", "masked", "none"]
 
 @dataclass(frozen=True, slots=True)
 class UnitLimits:
-    """Bounds of a worker's units of work. Counts, or bytes where it says so."""
+    """Bounds of a worker's units of work. Counts, or bytes or seconds where it says so."""
 
+    burst_gap: float = 0.020
+    """Seconds of client think time that never end a unit."""
     steps: int = 1_000
     """Steps of one part."""
     steps_without_source: int = 200

@@ -1,9 +1,10 @@
 """Units of work: the consecutive statements of one session that belong together.
 
 On the traffic path a unit is a list of small tuples. It ends when the client pauses longer than it usually
-does (a burst), or when it does what a pool does between two borrowers (DISCARD ALL, RESET ALL, another role
-or application name). A unit in which nothing repeats is forgotten at its end. One in which a statement was
-answered ``SUSPICIOUS_CALLS`` times becomes a ``Unit`` message at the next drain (``capture.unit_parts``).
+does (a burst), though never inside an explicit transaction, or when it does what a pool does between two
+borrowers (DISCARD ALL, RESET ALL, another role or application name). A unit in which nothing repeats is
+forgotten at its end. One in which a statement was answered ``SUSPICIOUS_CALLS`` times becomes a ``Unit``
+message at the next drain (``capture.unit_parts``).
 
 A unit that runs on is sent in parts, about one a second. A part holds only steps that were not sent before;
 the earlier step to which a column belongs is carried along at its head.
@@ -28,8 +29,6 @@ from workload.capture.retention import KeptResult, ResultBudget
 from workload.capture.steps import Samples, StepRecord, UnitLimits
 from workload.capture.unit_parts import OpenUnit, PartBuilder
 
-MIN_BURST_GAP: Final = 0.020
-"""Seconds of client think time that never end a unit."""
 BURST_GAP_MEDIANS: Final = 20
 """A pause this many times the session's median gap ends a unit."""
 YOUNG_GAPS: Final = 5
@@ -41,6 +40,8 @@ PART_AGE: Final = 1.0
 """Seconds after which a unit that still runs is sent as far as it got."""
 FORGET_AFTER: Final = 5.0
 """Seconds of silence after which a unit is over: one statement may run long before it is reported."""
+FORGET_TRANSACTION_AFTER: Final = 60.0
+"""The same inside an explicit transaction."""
 
 _GAPS_REMEMBERED: Final = 64
 _IDLE: Final = 0x49
@@ -98,7 +99,7 @@ class UnitTracker:
         if unit is not None and (
             session.application_name != unit.application_name
             or session.user != unit.user
-            or (gap >= MIN_BURST_GAP and gap >= state.burst_gap())
+            or (gap >= self._limits.burst_gap and state.status == _IDLE and gap >= self._burst_gap(state))
         ):
             self._finish(state, unit)
             unit = None
@@ -142,9 +143,10 @@ class UnitTracker:
             unit = state.unit
             if unit is None:
                 continue
-            burst_gap = state.burst_gap()
+            burst_gap = self._burst_gap(state)
             silent = now - state.ready
-            if silent >= max(FORGET_AFTER, burst_gap):
+            patience = FORGET_AFTER if state.status == _IDLE else FORGET_TRANSACTION_AFTER
+            if silent >= max(patience, burst_gap):
                 state.unit = None
                 over.append(unit)
             elif silent >= burst_gap or now - unit.unsent_since >= PART_AGE:
@@ -215,6 +217,12 @@ class UnitTracker:
             result = KeptResult(execution, rows, execution.columns, statement_id, unit.sequence, step)
             self._budget.keep(unit.results, result)
 
+    def _burst_gap(self, state: _SessionState) -> float:
+        """Seconds of silence that end a unit of this session."""
+        if len(state.gaps) < YOUNG_GAPS:
+            return max(self._limits.burst_gap, YOUNG_BURST_GAP)
+        return max(self._limits.burst_gap, BURST_GAP_MEDIANS * median_low(state.gaps))
+
     def _finish(self, state: _SessionState, unit: OpenUnit) -> None:
         state.unit = None
         if unit.suspicious and (unit.steps or unit.overflow):
@@ -248,12 +256,6 @@ class _SessionState:
         self.status = _IDLE
         self.unit: OpenUnit | None = None
         self.window = -1
-
-    def burst_gap(self) -> float:
-        """Seconds of silence that end a unit of this session."""
-        if len(self.gaps) < YOUNG_GAPS:
-            return YOUNG_BURST_GAP
-        return max(MIN_BURST_GAP, BURST_GAP_MEDIANS * median_low(self.gaps))
 
 
 def _transaction(state: _SessionState, unit: OpenUnit, execution: Execution) -> int:

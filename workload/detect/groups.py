@@ -146,12 +146,12 @@ def _group(groups: dict[str, Group], statement_id: int, statements: Mapping[int,
 
 def _in_the_groups_order(step: Step, statement: Statement, group: Group) -> Step | None:
     """The step with its parameters numbered as the group's first statement numbers them."""
-    if statement.text == group.statement.text:
-        return step
-    order = permutation(group.statement.text, statement.text)
-    if order is None or len(order) != len(step.params):
-        return None
-    return msgspec.structs.replace(step, params=tuple(step.params[position] for position in order))
+    if statement.text != group.statement.text:
+        order = permutation(group.statement.text, statement.text)
+        if order is None or len(order) != len(step.params):
+            return None
+        step = msgspec.structs.replace(step, params=tuple(step.params[position] for position in order))
+    return step if not group.calls or len(group.calls[0].params) == len(step.params) else None
 
 
 def start_times_ms(steps: Sequence[Step]) -> list[float]:

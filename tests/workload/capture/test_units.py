@@ -4,6 +4,8 @@ import struct
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.observe.execution import Execution, Kind, Outcome, Quality, Rows, Session
 from workload.capture.hashes import NULL_HASH, value_hash
@@ -181,6 +183,17 @@ def test_a_pause_ends_the_unit(talk: Talk) -> None:
     loop(talk, [1, 2])
     first, second = after_silence(talk)
     assert [len(first.steps), len(second.steps)] == [3, 6]
+
+
+def test_a_pause_inside_a_transaction_does_not_end_it(talk: Talk) -> None:
+    talk.run(BEGIN, tag=b"BEGIN", status="T", rows=())
+    talk.parents(IDS)
+    loop(talk, IDS)
+    talk.run(CHILD, [b"8"], gap=7.0)
+    talk.run(COMMIT, tag=b"COMMIT", status="I", rows=())
+    (unit,) = after_silence(talk)
+    assert len(unit.steps) == 10
+    assert unit.boundary == "transaction"
 
 
 def test_a_slow_loop_is_one_unit_because_its_own_median_is_the_measure(talk: Talk) -> None:
@@ -433,3 +446,42 @@ def test_repeated_utility_statements_are_not_suspicious(talk: Talk) -> None:
     for _ in range(10):
         talk.run(OTHER, tag=b"SHOW")
     assert after_silence(talk) == ()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 4),
+            st.lists(st.one_of(st.none(), st.binary(max_size=300)), max_size=3),
+            st.sampled_from([b"SELECT 1", b"BEGIN", b"COMMIT", b"ROLLBACK", b"RESET", b"SHOW", b""]),
+            st.sampled_from([0.0, 0.0005, 0.05, 2.0, 20.0]),
+            st.integers(0, 4),
+            st.sampled_from(["I", "T", "E"]),
+            st.booleans(),
+            st.booleans(),
+        ),
+        max_size=80,
+    )
+)
+def test_whatever_comes_every_call_is_told_at_most_once(
+    events: list[tuple[int, list[bytes | None], bytes, float, int, str, bool, bool]],
+) -> None:
+    tracker = UnitTracker(KEY, "full", UnitLimits(steps=12, session_bytes=500, waiting=3))
+    talk = Talk(tracker)
+    ran = 0
+    units: list[Unit] = []
+    for statement, params, tag, gap, rows, status, same_window, drain in events:
+        ran += 1
+        values = [[b"%d" % row] for row in range(rows)]
+        talk.run(statement, params, tag=tag, gap=gap, rows=values, status=status, same_window=same_window)
+        if drain:
+            units += talk.drain()
+    tracker.session_closed(talk.session, talk.now)
+    units += talk.drain()
+    told = sum(len(unit.steps) - unit.carried + unit.dropped_steps for unit in units)
+    assert told <= ran
+    for unit in units:
+        assert all(0 <= column.step < len(unit.steps) for column in unit.columns)
+        assert unit.dropped_steps == sum(calls for calls, _us in unit.overflow.values())
+    assert tracker._waiting == 0
+    assert tracker._budget.bytes == 0

@@ -375,3 +375,56 @@ def test_every_loop_over_a_listing_is_found(ids: list[int], others: int) -> None
     found = [finding for finding in findings if finding.child.table == "orders"]
     assert only(found).confidence == "high"
     assert only(found).calls == len(ids)
+
+
+TEXTS = [
+    BY_CUSTOMER,
+    BY_ID,
+    "SELECT count(*) FROM orders WHERE customer_id = $1",
+    "INSERT INTO orders (customer_id) VALUES ($1)",
+    "SELECT * FROM a, b WHERE c = $1",
+    "BEGIN",
+    "CREATE TABLE x (a int)",
+    "what is this $1",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(TEXTS),
+            st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=2),
+            st.integers(0, 2),
+            st.sampled_from([-1, 0, 500, 5_000_000]),
+            st.sampled_from([-1, 0, 300]),
+            st.integers(0, 2),
+            st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=4),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    st.data(),
+)
+def test_no_unit_makes_it_raise(
+    steps: list[tuple[str, list[int], int, int, int, int, list[int]]], data: st.DataObject
+) -> None:
+    """Whatever a worker may send, with and without a catalog; later parts and dropped steps included."""
+    story = Story()
+    for text, keys, length, gap, took, transaction, values in steps:
+        story.transaction = transaction
+        story.run(text, *keys, rows=len(values), gap_us=gap, took_us=took, list_length=length)
+        if values:
+            story.gives("v", values, table=data.draw(st.sampled_from([0, CUSTOMERS, ORDERS])), attnum=1)
+    unit = story.unit(
+        part=data.draw(st.integers(0, 2)),
+        carried=data.draw(st.integers(0, len(steps))),
+        overflow=data.draw(
+            st.dictionaries(st.integers(1, 9), st.tuples(st.integers(1, 9), st.integers(0, 99)))
+        ),
+        prior_calls=data.draw(st.dictionaries(st.integers(1, 9), st.integers(1, 9))),
+    )
+    for catalog in (None, make_catalog()):
+        for found in detect(unit, story.statements, catalog):
+            assert found.wasted_ms >= 0
+            assert found.calls > 0
+            assert found.title
