@@ -19,7 +19,7 @@ from pglast import ast, parser
 
 from workload.tokens import split, tokens
 
-MAX_SHAPES: Final = 20_000
+MAX_SHAPES: Final = 5_000
 _MAX_PARSED: Final = 256 * 1024
 """Characters; PostgreSQL's parser takes a hundred bytes of memory for each and more."""
 

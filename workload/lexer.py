@@ -15,6 +15,7 @@ from workload.shapes import Shape, shape_of
 from workload.tokens import SQUASHED, Token, split, tokens, value
 
 MAX_SKELETONS: Final = 4096
+MAX_SKELETON_CHARACTERS: Final = 8 * 1024 * 1024
 LONG: Final = 200
 """Pieces from which on a text is searched for lists to shorten before anything else."""
 _ROW_ENDS: Final = re.compile(r"\)\s*,\s*\(\s*-?")
@@ -50,11 +51,12 @@ class Statement:
 class Lexer:
     """Shapes of texts, with a bounded memory of skeletons."""
 
-    __slots__ = ("_entries", "_known")
+    __slots__ = ("_characters", "_entries", "_known")
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], _Known] = {}
         self._entries = 0
+        self._characters = 0
 
     def lex(self, sql: str, standard_conforming_strings: bool = True) -> list[Statement]:
         """The statements of a text, as the server would count them: empty ones are none.
@@ -84,15 +86,16 @@ class Lexer:
         self, skeleton: tuple[object, ...], pieces: list[tuple[str, str, str]]
     ) -> tuple[Shape, ...]:
         shapes = _shapes(pieces)
-        if self._entries >= MAX_SKELETONS:
-            # Forget the older half: a full wipe would cost every live skeleton at once.
-            for old in list(self._known)[: (len(self._known) + 1) // 2]:
-                self._entries -= len(self._known.pop(old).shapes)
+        size = sum([len(plain) + 1 for plain, _piece, _tag in pieces])
+        if self._entries >= MAX_SKELETONS or self._characters + size > MAX_SKELETON_CHARACTERS:
+            self._known.clear()
+            self._entries = self._characters = 0
         known = self._known.get(skeleton)
         if known is None:
             known = self._known[skeleton] = _Known(tuple(index for shape in shapes for index in shape.kept))
         known.shapes[tuple([pieces[index][1] for index in known.kept])] = shapes
         self._entries += 1
+        self._characters += size
         return shapes
 
 

@@ -33,6 +33,7 @@ from workload.words import (
     PARAMETER_VERBS,
     SECRET_WORDS,
     SENSITIVE_FUNCTIONS,
+    SETTABLE,
     TYPES_WITH_MODIFIER,
     UNARY_AFTER,
 )
@@ -272,6 +273,8 @@ def _mode(found: list[Token]) -> Mode:
     if words[0] in BLANKED_UTILITIES or tuple(words[:2]) in BLANKED_UTILITIES or "prepared" in words[:2]:
         return Mode.BLANK
     if any(token.kind == "w" and token.text in SECRET_WORDS for token in found):
+        return Mode.BLANK_STRINGS
+    if first == "alter" and words[1:2] and words[1] in SETTABLE:
         return Mode.BLANK_STRINGS
     if first == "create" and ("function" in words or "procedure" in words):
         return Mode.BLANK

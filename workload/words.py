@@ -66,6 +66,9 @@ BLANKED_UTILITIES: Final[frozenset[str | tuple[str, str]]] = frozenset(
 )
 """Their literals are data, and fingerprints ignore them."""
 
+SETTABLE: Final = _words("database function procedure routine")
+"""ALTER of these may carry a setting, whose value is data."""
+
 SECRET_WORDS: Final = _words(
     """
     password encrypted program connection options server subscription mapping user role

@@ -237,6 +237,8 @@ def test_names_that_clients_number_are_one_shape() -> None:
         "SET app.token = 'hunter2'",
         "ALTER SYSTEM SET primary_conninfo = 'password=hunter2'",
         "NOTIFY c, 'hunter2'",
+        "ALTER DATABASE d SET app.token = 'hunter2'",
+        "ALTER FUNCTION f() SET app.token TO 'hunter2'",
         "DO $$ BEGIN PERFORM login('hunter2'); END $$",
         "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT ''hunter2'''",
         "CREATE USERR u PASSWORD 'hunter2'",

@@ -25,6 +25,8 @@ from workload.shapes import Shape
 
 MAX_STATEMENTS: Final = 5000
 """Statements counted at the same time; executions of further ones are ``lost.statements``."""
+MAX_STATEMENT_CHARACTERS: Final = 32 * 1024 * 1024
+"""Of the shapes of all statements together."""
 MAX_TEXTS: Final = 4096
 MAX_TEXT_BYTES: Final = 8 * 1024 * 1024
 MAX_APPLICATIONS: Final = 8
@@ -127,6 +129,7 @@ class Capture:
         self._texts: dict[_TextKey, list[_Use]] = {}
         self._text_bytes = 0
         self._statements: dict[tuple[str, str, bool], _Statement] = {}
+        self._characters = 0
         self._touched: list[_Statement] = []
         self._new: list[_Statement] = []
         self._next_id = 1
@@ -241,7 +244,10 @@ class Capture:
             gauges={"sessions": self._sessions, "statements": len(self._statements), **self.gauges},
         )
         encoded = self._encode(delta)
-        if len(self._statements) > MAX_STATEMENTS * 9 // 10:
+        if (
+            len(self._statements) > MAX_STATEMENTS * 9 // 10
+            or self._characters > MAX_STATEMENT_CHARACTERS * 9 // 10
+        ):
             self._forget_idle()
         for statement in self._touched:
             statement.clear()
@@ -294,7 +300,9 @@ class Capture:
         key = (database, shape.text, truncated)
         statement = self._statements.get(key)
         if statement is None:
-            if len(self._statements) >= MAX_STATEMENTS:
+            self._characters += len(shape.text)
+            if len(self._statements) >= MAX_STATEMENTS or self._characters > MAX_STATEMENT_CHARACTERS:
+                self._characters -= len(shape.text)
                 return None
             statement = self._statements[key] = _Statement(self._next_id, shape, database, truncated)
             self._next_id += 1
@@ -306,6 +314,7 @@ class Capture:
         self._statements = {
             key: statement for key, statement in self._statements.items() if statement.touched
         }
+        self._characters = sum(len(kept.shape.text) for kept in self._statements.values())
         self._texts.clear()
         self._text_bytes = 0
 

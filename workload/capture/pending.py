@@ -26,6 +26,7 @@ MAX_UNITS: Final = 1_000
 MAX_FINDINGS: Final = 2_000
 MAX_QUERIES: Final = 20_000
 """Queries remembered; one that is forgotten is looked up in the store when a worker defines it again."""
+MAX_QUERY_CHARACTERS: Final = 64 * 1024 * 1024
 MAX_NUMBERS: Final = 50_000
 """Statement numbers remembered of one worker, who counts a tenth of that at the same time."""
 
@@ -138,11 +139,12 @@ class Pending:
 class Intake:
     """Takes deltas in; the one place that knows which queries were met."""
 
-    __slots__ = ("pending", "queries", "worker_gauges")
+    __slots__ = ("_characters", "pending", "queries", "worker_gauges")
 
     def __init__(self) -> None:
         self.queries: dict[tuple[str, str], KnownQuery] = {}
         self.pending = Pending()
+        self._characters = 0
         self.worker_gauges: dict[int, dict[str, float]] = {}
 
     def receive(self, origin: Origin, delta: Delta) -> None:
@@ -214,8 +216,10 @@ class Intake:
         key = (definition.database, identity.fingerprint)
         query = self.queries.get(key)
         if query is None:
-            if len(self.queries) >= MAX_QUERIES:
+            if len(self.queries) >= MAX_QUERIES or self._characters > MAX_QUERY_CHARACTERS:
                 self.queries = {known: other for known, other in self.queries.items() if other.id is None}
+                self._characters = sum(len(other.text) for other in self.queries.values())
+            self._characters += len(definition.shape)
             query = self.queries[key] = KnownQuery(definition, seen_at)
         return query
 

@@ -93,7 +93,7 @@ class DeltaSender:
         delay = FIRST_DELAY
         while not (self._closing and not self._unsent):
             try:
-                _, writer = await asyncio.open_unix_connection(self._path)
+                reader, writer = await asyncio.open_unix_connection(self._path)
             except OSError:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, MAX_DELAY)
@@ -101,7 +101,7 @@ class DeltaSender:
             delay = FIRST_DELAY
             self.connected = True
             try:
-                await self._carry(writer)
+                await self._carry(reader, writer)
             except OSError:
                 await asyncio.sleep(FIRST_DELAY)
             finally:
@@ -110,27 +110,39 @@ class DeltaSender:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
 
-    async def _carry(self, writer: asyncio.StreamWriter) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Send until there is nothing left and no more to come.
 
         Raises OSError when the recorder went away; the delta that was being sent stays in line.
         """
         self._dropped = True  # whoever is new knows no statement
-        while True:
-            while self._unsent:
-                if self._dropped:
-                    self._dropped = False
-                    await self._write(writer, self._definitions())
-                delta = self._unsent[0]
-                await self._write(writer, delta)
-                # While it was written, it may have been dropped to make room.
-                if self._unsent and self._unsent[0] is delta:
-                    self._unsent.popleft()
-                    self._unsent_bytes -= len(delta)
-            if self._closing:
-                return
-            self._ready.clear()
-            await self._ready.wait()
+        # It never says anything, so whatever can be read is its end. A write would still succeed then, into
+        # nowhere.
+        ended = asyncio.get_running_loop().create_task(reader.read(1), name="end of the recorder")
+        ended.add_done_callback(lambda _: self._ready.set())
+        try:
+            while True:
+                while self._unsent:
+                    if self._dropped:
+                        self._dropped = False
+                        await self._write(writer, self._definitions())
+                    if ended.done():
+                        raise ConnectionResetError("the recorder closed the connection")
+                    delta = self._unsent[0]
+                    await self._write(writer, delta)
+                    # While it was written, it may have been dropped to make room.
+                    if self._unsent and self._unsent[0] is delta:
+                        self._unsent.popleft()
+                        self._unsent_bytes -= len(delta)
+                if self._closing:
+                    return
+                if ended.done():
+                    raise ConnectionResetError("the recorder closed the connection")
+                self._ready.clear()
+                await self._ready.wait()
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
     async def _write(self, writer: asyncio.StreamWriter, frame: bytes) -> None:
         writer.write(_LENGTH.pack(len(frame)) + frame)
