@@ -85,17 +85,43 @@ def add_query(store: Store) -> AddQuery:
     return add
 
 
+@pytest.fixture(scope="session")
+def warehouse_template() -> Callable[[ScratchServer], str]:
+    """Call it with a server for the name of a database there that holds the warehouse, to be copied."""
+    filled: set[str] = set()
+
+    def template(server: ScratchServer) -> str:
+        name = "warehouse_template"
+        if server.dsn() not in filled:
+            with psycopg.connect(server.dsn(), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}".encode())
+            with psycopg.connect(server.dsn(name), autocommit=True) as connection:
+                connection.execute(_WAREHOUSE)
+            filled.add(server.dsn())
+        return name
+
+    return template
+
+
 @pytest.fixture
-def make_warehouse(make_database: Callable[[ScratchServer], str]) -> Callable[[ScratchServer], str]:
+def make_warehouse(
+    warehouse_template: Callable[[ScratchServer], str],
+) -> Iterator[Callable[[ScratchServer], str]]:
     """Call it with a server for the connection string of a fresh database with the warehouse in it."""
+    made: list[tuple[ScratchServer, str]] = []
 
     def make(server: ScratchServer) -> str:
-        dsn = make_database(server)
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(_WAREHOUSE)
-        return dsn
+        name = f"warehouse_{len(made)}"
+        template = warehouse_template(server)
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        made.append((server, name))
+        return server.dsn(name)
 
-    return make
+    yield make
+    for server, name in made:
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture
