@@ -353,7 +353,8 @@ class Driver:
 
     async def type(self, text: str) -> None:
         """Types a text; ``press`` takes a plus sign or a colon for something else."""
-        await self.press(*map(_character_to_key, text))
+        await self.pilot.press(*map(_character_to_key, text))
+        await self.settle()
 
     @property
     def text(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from advisor.model import Advice, BatchCandidate
 from tui.advice_view import AdviceView, UnreadableAdviceError, advice_view, read_advice
 from tui.app.rows import QueryRow, finding_order, inbox_order, query_rows
-from tui.app.status import Health, Status, health, judge
+from tui.app.status import Status, judge, missing, server_name
 from workload.capture.histogram import value_of
 from workload.model import AdviceRecord, Finding, Query, Sample
 from workload.store import Point, Store
@@ -44,7 +44,6 @@ class Overview:
     rows: tuple[QueryRow, ...]
     findings: tuple[Finding, ...]
     advice: tuple[AdviceRecord, ...]
-    health: Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,8 @@ class Reader:
         self._now = now
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._identity: tuple[int, int] | None = None
+        """Device and inode of the open file: another one may take its place."""
 
     def close(self) -> None:
         with self._lock:
@@ -114,8 +115,13 @@ class Reader:
     def store(self) -> Store | None:
         """The open store; None while there is no file. Raises StoreError for a file that is no store."""
         with self._lock:
-            if self._store is None and Path(self.location).exists():
+            identity = _identity(self.location)
+            if identity != self._identity and self._store is not None:
+                self._store.close()
+                self._store = None
+            if self._store is None and identity is not None:
                 self._store = Store.open(self.location, create=False)
+            self._identity = identity
             return self._store
 
     def required(self) -> Store:
@@ -129,7 +135,7 @@ class Reader:
         store = self.store()
         if store is None:
             nothing = Latency(0.0, 0.0, 0.0)
-            return Overview(self._missing(), (), nothing, (), (), (), health({}))
+            return Overview(self._missing(), (), nothing, (), (), ())
         queries = store.queries(limit=MOST_QUERIES)
         findings = finding_order(store.findings())
         advice = inbox_order(store.advice())
@@ -142,7 +148,6 @@ class Reader:
             rows=tuple(self._rows(queries, findings, advice)),
             findings=tuple(findings),
             advice=tuple(advice),
-            health=health(store.counters()),
         )
 
     def queries(self) -> QueryList:
@@ -214,16 +219,16 @@ class Reader:
             store.set_advice_state(advice_id, state, reason)
 
     def _missing(self) -> Status:
-        return judge(self.location, exists=False, traffic=False, last_write=None, meta={}, now=self._now())
+        return missing(self.location)
 
     def _status(self, store: Store, traffic: bool) -> Status:
-        meta = {key: store.meta(key) or "" for key in ("listen", "upstream")}
         return judge(
             self.location,
-            exists=True,
             traffic=traffic,
             last_write=store.last_write(),
-            meta=meta,
+            listen=store.meta("listen") or "",
+            upstream=server_name(store.meta("upstream") or ""),
+            counters=store.counters(),
             now=self._now(),
         )
 
@@ -237,6 +242,14 @@ class Reader:
             if record.state != "rejected":
                 advised |= queries_of(record, by_finding)
         return query_rows(queries, set(by_finding.values()), advised)
+
+
+def _identity(location: str) -> tuple[int, int] | None:
+    try:
+        found = Path(location).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def queries_of(record: AdviceRecord, by_finding: dict[str, int]) -> set[int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from proxy.dsn import DsnError, parse_dsn
 from tui.format import age, count
 from tui.location import display
 
@@ -18,89 +19,6 @@ class Source(Enum):
     NO_TRAFFIC = "no traffic"
     LIVE = "live"
     STALE = "stale"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Where the data comes from and how old it is."""
-
-    source: Source
-    location: str
-    """Path of the store."""
-    listen: str = ""
-    """The address that applications should use, as the proxy noted it; empty when it never ran."""
-    upstream: str = ""
-    """The PostgreSQL behind it, without a password."""
-    age: float | None = None
-    """Seconds since the recorder wrote; None when it never did."""
-
-    @property
-    def line(self) -> str:
-        """For the navigation bar: a sign and a word, so that colour is not needed."""
-        if self.source is Source.NO_STORE:
-            return "○ no store"
-        if self.source is Source.NO_TRAFFIC:
-            return "○ no traffic yet"
-        if self.source is Source.STALE:
-            return f"⚠ {age(self.age or 0.0)} old"
-        return "● live"
-
-    @property
-    def warning(self) -> bool:
-        return self.source in (Source.NO_STORE, Source.STALE)
-
-
-def judge(
-    location: str,
-    *,
-    exists: bool,
-    traffic: bool,
-    last_write: float | None,
-    meta: Mapping[str, str],
-    now: float,
-) -> Status:
-    """The status for what a read of the store found. Instants are epoch seconds."""
-    if not exists:
-        return Status(Source.NO_STORE, location)
-    old = None if last_write is None else max(0.0, now - last_write)
-    if not traffic:
-        source = Source.NO_TRAFFIC
-    elif old is None or old > STALE_SECONDS:
-        source = Source.STALE
-    else:
-        source = Source.LIVE
-    return Status(source, location, meta.get("listen", ""), meta.get("upstream", ""), old)
-
-
-def next_step(status: Status) -> str | None:
-    """What a person should do when nothing was recorded; None when something was."""
-    if status.source is Source.NO_STORE:
-        location = display(status.location)
-        return (
-            f"There is no store at {location} yet.\n\n"
-            "1. Start the proxy in another terminal:\n\n"
-            f"     pgcoach up --upstream postgresql://USER@HOST:5432/DATABASE \\\n"
-            f"         --store {location}\n\n"
-            "2. Point the application at it instead of at PostgreSQL:\n\n"
-            "     postgresql://USER@127.0.0.1:6432/DATABASE\n\n"
-            "This screen fills as soon as statements arrive. To see it all on a database of its own: "
-            "pgcoach demo"
-        )
-    if status.source is Source.NO_TRAFFIC:
-        where = status.listen or "the address that `pgcoach up` printed"
-        upstream = f" instead of at {status.upstream}" if status.upstream else ""
-        silent = (
-            "\n\nThe proxy has not written for "
-            f"{age(status.age)}: is `pgcoach up` still running with this --store?"
-            if status.age is not None and status.age > STALE_SECONDS
-            else ""
-        )
-        return (
-            "The store is there, but no statement has come through the proxy yet.\n\n"
-            f"Point the application at pgcoach{upstream}:\n\n     {where}\n\n"
-            f"User, password and database stay the same.{silent}"
-        )
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +55,104 @@ def health(counters: Mapping[str, int]) -> Health:
 
 def _is(name: str, group: str) -> bool:
     return name == group or name.startswith((group + ".", group + "_"))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the data comes from and how old it is."""
+
+    source: Source
+    location: str
+    """Path of the store."""
+    listen: str = ""
+    """The address that applications should use, as the proxy noted it; empty when it never ran."""
+    upstream: str = ""
+    """The PostgreSQL behind it, without a password."""
+    age: float | None = None
+    """Seconds since the recorder wrote; None when it never did."""
+    health: Health = Health(0, 0, ())
+
+    @property
+    def line(self) -> str:
+        """For the navigation bar: a sign and a word, so that colour is not needed."""
+        if self.source is Source.NO_STORE:
+            return "○ no store"
+        if self.source is Source.NO_TRAFFIC:
+            return "○ no traffic yet"
+        if self.source is Source.STALE:
+            return f"⚠ {age(self.age or 0.0)} old"
+        return "● live"
+
+    @property
+    def warning(self) -> bool:
+        return self.source in (Source.NO_STORE, Source.STALE)
+
+
+def missing(location: str) -> Status:
+    """The status while there is no file."""
+    return Status(Source.NO_STORE, location)
+
+
+def judge(
+    location: str,
+    *,
+    traffic: bool,
+    last_write: float | None,
+    listen: str,
+    upstream: str,
+    counters: Mapping[str, int],
+    now: float,
+) -> Status:
+    """The status for what a read of the store found. Instants are epoch seconds."""
+    old = None if last_write is None else max(0.0, now - last_write)
+    if not traffic:
+        source = Source.NO_TRAFFIC
+    elif old is None or old > STALE_SECONDS:
+        source = Source.STALE
+    else:
+        source = Source.LIVE
+    return Status(source, location, listen, upstream, old, health(counters))
+
+
+def server_name(upstream: str) -> str:
+    """The upstream for people: a URL, whatever notation the proxy noted it in. Never a password."""
+    try:
+        return parse_dsn(upstream, {}).display() if upstream else ""
+    except DsnError:
+        return ""
+
+
+def next_step(status: Status) -> str | None:
+    """What a person should do when nothing was recorded; None when something was."""
+    if status.source is Source.NO_STORE:
+        location = display(status.location)
+        return (
+            f"There is no store at {location} yet.\n\n"
+            "1. Start the proxy in another terminal:\n\n"
+            f"     pgcoach up --upstream postgresql://USER@HOST:5432/DATABASE \\\n"
+            f"         --store {location}\n\n"
+            "2. Point the application at it instead of at PostgreSQL:\n\n"
+            "     postgresql://USER@127.0.0.1:6432/DATABASE\n\n"
+            "This screen fills as soon as statements arrive. To see it all on a database of its own: "
+            "pgcoach demo"
+        )
+    if status.source is Source.NO_TRAFFIC:
+        where = status.listen or "the address that `pgcoach up` printed"
+        upstream = f" instead of at {status.upstream}" if status.upstream else ""
+        silent = (
+            "\n\nThe proxy has not written for "
+            f"{age(status.age)}: is `pgcoach up` still running with this --store?"
+            if status.age is not None and status.age > STALE_SECONDS
+            else ""
+        )
+        unseen = (
+            f"\n\n⚠ Traffic was relayed that could not be recorded: {', '.join(status.health.details)}."
+            if status.health.details
+            else ""
+        )
+        return (
+            "The store is there, but no statement has come through the proxy yet.\n\n"
+            f"Point the application at pgcoach{upstream}:\n\n     {where}\n\n"
+            f"User, password and database stay the same.{silent}{unseen}"
+        )
+    return None

@@ -139,7 +139,9 @@ async def test_filter(open_app: Any, store_path: Path) -> None:
 
 async def test_a_filter_that_matches_nothing_says_how_to_get_out(open_app: Any, store_path: Path) -> None:
     async with open_app(store_path) as driver:
-        await driver.press("2", "slash", *"zebra", "enter")
+        await driver.press("2", "slash")
+        await driver.type("zebra")
+        await driver.press("enter")
         assert "0 of 7 queries" in driver.text
         assert "filter: zebra · esc clears" in driver.text
         await driver.press("enter", "escape")
@@ -155,7 +157,8 @@ async def test_accept_reject_snooze_and_undo_are_written(open_app: Any, store_pa
         await driver.press("enter")
         assert isinstance(driver.app.screen, Prompt)
         assert "A few words are needed" in driver.text
-        await driver.press(*"slow", "enter")
+        await driver.type("slow")
+        await driver.press("enter")
         assert isinstance(driver.app.screen, InboxScreen)
         assert states(store_path)["ba1"] == ("rejected", "slow")
         await driver.press("g", "z")
@@ -167,7 +170,9 @@ async def test_accept_reject_snooze_and_undo_are_written(open_app: Any, store_pa
 async def test_going_back_from_the_question_decides_nothing(open_app: Any, store_path: Path) -> None:
     before = states(store_path)
     async with open_app(store_path) as driver:
-        await driver.press("4", "r", *"x", "escape")
+        await driver.press("4", "r")
+        await driver.type("x")
+        await driver.press("escape")
         assert isinstance(driver.app.screen, InboxScreen)
     assert states(store_path) == before
 
@@ -185,7 +190,9 @@ async def test_marks_apply_a_decision_to_many(open_app: Any, store_path: Path) -
 
 async def test_deciding_on_the_detail_screen(open_app: Any, store_path: Path) -> None:
     async with open_app(store_path) as driver:
-        await driver.press("4", "enter", "r", *"no", "enter")
+        await driver.press("4", "enter", "r")
+        await driver.type("no")
+        await driver.press("enter")
         assert "because: no" in driver.text
         assert "✗ rejected" in driver.text
         assert states(store_path)["ix1"] == ("rejected", "no")
@@ -234,7 +241,9 @@ async def test_export_says_what_is_in_the_way_and_takes_another_folder(
         assert "no Alembic project" in driver.text
         await driver.press("w")
         assert states(store_path)["ix1"][0] == "accepted"
-        await driver.press("f", "o", "ctrl+u", *"elsewhere", "enter")
+        await driver.press("f", "o", "ctrl+u")
+        await driver.type("elsewhere")
+        await driver.press("enter")
         assert "~/elsewhere" in driver.text
         await driver.press("w")
     assert list((tmp_path / "elsewhere").glob("001_*.sql"))

@@ -20,6 +20,19 @@ async def test_a_store_that_appears_later_is_found(open_app: Any, store_path: Pa
         assert "● live" in driver.text
 
 
+async def test_a_store_that_is_replaced_is_opened_again(
+    open_app: Any, empty_store: Path, filled_store: Path, tmp_path: Path
+) -> None:
+    async with open_app(empty_store) as driver:
+        assert "no statement has come" in driver.text
+        empty_store.unlink()  # noqa: ASYNC240
+        await driver.press("ctrl+r")
+        assert "There is no store" in driver.text
+        shutil.copy(filled_store, empty_store)
+        await driver.press("ctrl+r")
+        assert "SELECT id, name, price" in driver.text
+
+
 async def test_old_data_is_a_warning(open_app: Any, store_path: Path) -> None:
     with Store.open(store_path) as store:
         store.set_meta("last_write", repr(1_800_000_000.0 - 300))
@@ -67,9 +80,22 @@ async def test_a_refresh_without_news_changes_no_cell(open_app: Any, store_path:
         assert changed == []
 
 
+async def test_a_decision_that_cannot_be_written_is_told(open_app: Any, store_path: Path) -> None:
+    async with open_app(store_path) as driver:
+        await driver.press("4")
+        with Store.open(store_path) as store, store._database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM advice_transition")
+            connection.exec_driver_sql("DELETE FROM advice")
+        await driver.press("a")
+        assert any("not saved: There is no advice" in note.message for note in driver.app._notifications)
+        assert driver.app.is_running
+
+
 async def test_texts_from_the_wire_are_no_markup(open_app: Any, store_path: Path) -> None:
     async with open_app(store_path) as driver:
-        await driver.press("2", "slash", *"stock", "enter", "enter")
+        await driver.press("2", "slash")
+        await driver.type("stock")
+        await driver.press("enter", "enter")
         assert "WHERE (tags)[$2] = $3" in driver.text
 
 

@@ -4,56 +4,90 @@ from __future__ import annotations
 
 import pytest
 
-from tui.app.status import Source, health, judge, next_step
+from tui.app.status import Source, Status, health, judge, missing, next_step, server_name
 
-META = {"listen": "postgresql://app@127.0.0.1:6432/shop", "upstream": "postgresql://app@db:5432/shop"}
+LISTEN = "postgresql://app@127.0.0.1:6432/shop"
+UPSTREAM = "postgresql://app@db:5432/shop"
+
+
+def judged(traffic: bool, last_write: float | None, **counters: int) -> Status:
+    return judge(
+        "/s.db",
+        traffic=traffic,
+        last_write=last_write,
+        listen=LISTEN,
+        upstream=UPSTREAM,
+        counters={name.replace("_", "."): value for name, value in counters.items()},
+        now=1000.0,
+    )
 
 
 @pytest.mark.parametrize(
-    ("exists", "traffic", "last_write", "source", "line"),
+    ("traffic", "last_write", "source", "line"),
     [
-        (False, False, None, Source.NO_STORE, "○ no store"),
-        (True, False, None, Source.NO_TRAFFIC, "○ no traffic yet"),
-        (True, False, 10.0, Source.NO_TRAFFIC, "○ no traffic yet"),
-        (True, True, 999.0, Source.LIVE, "● live"),
-        (True, True, 700.0, Source.STALE, "⚠ 5 min old"),
-        (True, True, None, Source.STALE, "⚠ 0 s old"),
+        (False, None, Source.NO_TRAFFIC, "○ no traffic yet"),
+        (False, 10.0, Source.NO_TRAFFIC, "○ no traffic yet"),
+        (True, 999.0, Source.LIVE, "● live"),
+        (True, 700.0, Source.STALE, "⚠ 5 min old"),
+        (True, None, Source.STALE, "⚠ 0 s old"),
     ],
 )
-def test_source(exists: bool, traffic: bool, last_write: float | None, source: Source, line: str) -> None:
-    status = judge("/s.db", exists=exists, traffic=traffic, last_write=last_write, meta=META, now=1000.0)
+def test_source(traffic: bool, last_write: float | None, source: Source, line: str) -> None:
+    status = judged(traffic, last_write)
     assert status.source is source
     assert status.line == line
+    assert status.warning == (source is Source.STALE)
 
 
 def test_a_clock_that_went_back_is_no_negative_age() -> None:
-    status = judge("/s.db", exists=True, traffic=True, last_write=1005.0, meta={}, now=1000.0)
-    assert status.age == 0
+    assert judged(True, 1005.0).age == 0
 
 
 def test_without_a_store_the_next_step_is_the_command() -> None:
-    step = next_step(judge("/s.db", exists=False, traffic=False, last_write=None, meta={}, now=0))
+    status = missing("/s.db")
+    assert (status.source, status.line, status.warning) == (Source.NO_STORE, "○ no store", True)
+    step = next_step(status)
     assert step is not None
     assert "pgcoach up --upstream" in step
     assert "--store /s.db" in step
 
 
 def test_without_traffic_the_next_step_is_the_exact_dsn() -> None:
-    step = next_step(judge("/s.db", exists=True, traffic=False, last_write=999.0, meta=META, now=1000))
+    step = next_step(judged(False, 999.0))
     assert step is not None
-    assert META["listen"] in step
-    assert META["upstream"] in step
+    assert LISTEN in step
+    assert UPSTREAM in step
     assert "still running" not in step
+    assert "could not be recorded" not in step
 
 
 def test_a_proxy_that_stopped_writing_is_named() -> None:
-    step = next_step(judge("/s.db", exists=True, traffic=False, last_write=100.0, meta=META, now=1000))
+    step = next_step(judged(False, 100.0))
     assert step is not None
     assert "has not written for 15 min" in step
 
 
+def test_traffic_that_was_only_relayed_is_named() -> None:
+    step = next_step(judged(False, 999.0, opaque_internal=2))
+    assert step is not None
+    assert "could not be recorded: 2 opaque.internal." in step
+
+
 def test_with_traffic_there_is_nothing_to_do() -> None:
-    assert next_step(judge("/s.db", exists=True, traffic=True, last_write=0, meta={}, now=1000)) is None
+    assert next_step(judged(True, 0.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("noted", "shown"),
+    [
+        ("postgresql://a:secret@db:5432/shop", "postgresql://a@db:5432/shop"),
+        ("host=/run/pg port=5432 user=a dbname=shop", "postgresql://a@/shop?host=/run/pg&port=5432"),
+        ("", ""),
+        ("port=never", ""),
+    ],
+)
+def test_the_upstream_is_shown_as_a_url_without_password(noted: str, shown: str) -> None:
+    assert server_name(noted) == shown
 
 
 def test_health_gathers_what_was_lost_and_what_was_not_understood() -> None:

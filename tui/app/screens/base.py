@@ -54,9 +54,17 @@ class StoreScreen(Screen[None], Generic[Data]):
 
         error: str
 
+    @dataclass
+    class Refused(Message):
+        """Something that the person asked for was not done."""
+
+        error: str
+
     def __init__(self) -> None:
         super().__init__()
         self._loading = False
+        self._outdated = False
+        """Something was written since the reading under way began: read once more after it."""
         self.data: Data | None = None
         """What is shown."""
 
@@ -105,14 +113,20 @@ class StoreScreen(Screen[None], Generic[Data]):
         self.action_reload()
 
     def _tick(self) -> None:
-        if self.is_current:
+        if self.is_current and not self._loading:
             self.action_reload()
 
     def action_reload(self) -> None:
-        """Read again, unless a reading is under way."""
+        """Read again; where a reading is under way, once more after it."""
+        self._outdated = self._loading
         if not self._loading:
             self._loading = True
             self._load()
+
+    def _finished(self) -> None:
+        self._loading = False
+        if self._outdated:
+            self.action_reload()
 
     @work(thread=True, group="load")
     def _load(self) -> None:
@@ -126,7 +140,7 @@ class StoreScreen(Screen[None], Generic[Data]):
     @on(Loaded)
     def _show_loaded(self, message: Loaded) -> None:
         message.stop()
-        self._loading = False
+        self._finished()
         self.data = data = cast("Data", message.data)
         status = self.status_of(data)
         step = None
@@ -141,11 +155,16 @@ class StoreScreen(Screen[None], Generic[Data]):
     @on(Failed)
     def _show_failed(self, message: Failed) -> None:
         message.stop()
-        self._loading = False
+        self._finished()
         self.query_one("#body").loading = False
         problem = self.query_one("#problem", Static)
         problem.update(Content(f"⚠ {message.error}"))
         problem.display = True
+
+    @on(Refused)
+    def _show_refused(self, message: Refused) -> None:
+        message.stop()
+        self.notify(message.error, severity="error", timeout=15, markup=False)
 
     def _place(self, step: str | None) -> None:
         body = self.query_one("#body")

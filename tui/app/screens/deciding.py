@@ -64,7 +64,7 @@ class DecidingScreen(StoreScreen[Data], Generic[Data]):
         try:
             self.reader.decide(ids, state, reason)
         except (StoreError, NotThereError) as error:
-            self.post_message(self.Failed(f"not saved: {error}"))
+            self.post_message(self.Refused(f"not saved: {error}"))
         else:
             self.post_message(self.Decided(ids, state))
 

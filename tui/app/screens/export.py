@@ -141,7 +141,7 @@ class ExportScreen(StoreScreen[Basket]):
             store = self.reader.required()
             result = write_export(store, basket.records, basket.runner, self.folder, self.now)
         except (ExportError, StoreError, NotThereError, OSError) as error:
-            self.post_message(self.Failed(f"not exported: {error}"))
+            self.post_message(self.Refused(f"not exported: {error}"))
         else:
             self.post_message(self.Written(result))
 

@@ -102,7 +102,7 @@ class InboxScreen(DecidingScreen[AdviceList]):
 def nothing_yet(data: AdviceList) -> str:
     """What to do while the inbox is empty."""
     found = f"{data.findings} findings wait for it. " if data.findings else ""
-    target = f" --target {data.status.upstream}" if data.status.upstream else " --target URL"
+    target = "" if data.status.upstream else " --target URL"
     return (
         f"No advice yet. {found}Press A to look for indexes and batched statements now, or run\n\n"
         f"     pgcoach advise --store {display(data.status.location)}{target}\n\n"

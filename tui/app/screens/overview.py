@@ -130,9 +130,9 @@ def inbox_lines(
 def capture_lines(data: Overview) -> list[str]:
     """What capture missed, how old the data is, and where it comes from."""
     status = data.status
-    lines = list(data.health.lines)
+    lines = list(status.health.lines)
     if status.age is not None:
         lines.append(f"written {age(status.age)} ago to {display(status.location)}")
     if status.listen:
         lines.append(f"listens on {one_line(status.listen)}")
-    return [*lines, *data.health.details]
+    return [*lines, *status.health.details]
