@@ -79,7 +79,7 @@ class Child:
         line = await _read_line(status_read)
         said = decode_report(line)
         if said is None:
-            return Report(f"the {self.name} ended at its start ({await self._ended()})")
+            return Report(f"the {self.name} ended at its start ({await self.wait()})")
         return said
 
     async def keep_running(self, lifeline: int) -> None:
@@ -87,7 +87,7 @@ class Child:
         delay = FIRST_DELAY
         started = time.monotonic()
         while True:
-            how = await self._ended()
+            how = await self.wait()
             delay = FIRST_DELAY if time.monotonic() - started > STEADY else min(delay * 2, MAX_DELAY)
             self._notice(f"the {self.name} died ({how}); starting it again")
             await asyncio.sleep(delay)
@@ -114,7 +114,8 @@ class Child:
             self.stop(signal.SIGKILL)
             await self._process.wait()
 
-    async def _ended(self) -> str:
+    async def wait(self) -> str:
+        """Wait for its end; how it ended, for people."""
         assert self._process is not None
         code = await self._process.wait()
         return f"signal {-code}" if code < 0 else f"exit status {code}"

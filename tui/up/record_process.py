@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,8 @@ from tui.up.child import RecordConfig, end_with_supervisor, read_config, report
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
-STOPS = (signal.SIGTERM, signal.SIGINT)
-HANDLER_CHECK = 0.005
-"""Seconds between looks whether the recorder has its signal handlers."""
-
 
 def main() -> int:
-    # A stop waits until the recorder can take it, in every thread: workers have counts to hand over.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     config = read_config(RecordConfig)
     end_with_supervisor(config.pipes, lambda: shutil.rmtree(config.private, ignore_errors=True))
     _log_to_stderr()
@@ -34,24 +27,15 @@ def main() -> int:
         report(config.pipes, str(error))
         return 1
     report(config.pipes)
-    return asyncio.run(_record(config))
-
-
-async def _record(config: RecordConfig) -> int:
     from workload.capture.recorder import RecorderConfig, run_recorder
 
-    recording = asyncio.get_running_loop().create_task(
+    return asyncio.run(
         run_recorder(
             RecorderConfig(
                 store=config.store, listen_fd=config.listening, upstream=config.upstream, meta=config.meta
             )
-        ),
-        name="recorder",
+        )
     )
-    while not recording.done() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # noqa: ASYNC110
-        await asyncio.sleep(HANDLER_CHECK)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    return await recording
 
 
 def _log_to_stderr() -> None:

@@ -158,8 +158,30 @@ class Supervisor:
             child.stop()
         patience = self._options.drain + 8.0
         await asyncio.gather(*(child.ended(patience) for child in self._workers))
+        if not self._recorder.died:
+            await self._recorder_accepts_everybody()
         self._recorder.stop()
         await self._recorder.ended(RECORDER_ENDS)
+
+    async def _recorder_accepts_everybody(self) -> None:
+        """Wait until the recorder took in every connection made so far.
+
+        A recorder that just started may not have come to accept the workers' connections, and those ended
+        long since. Connections are accepted in order: when ours was, theirs were before.
+        """
+
+        async def knock() -> None:
+            reader, writer = await asyncio.open_unix_connection(self._recorder_socket)
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+
+        knocking = asyncio.get_running_loop().create_task(knock(), name="last knock at the recorder")
+        dying = asyncio.get_running_loop().create_task(self._recorder.wait(), name="end of the recorder")
+        await asyncio.wait({knocking, dying}, timeout=RECORDER_ENDS, return_when=asyncio.FIRST_COMPLETED)
+        for task in (knocking, dying):
+            task.cancel()
+        await asyncio.gather(knocking, dying, return_exceptions=True)
 
     def _signalled(self) -> None:
         self._stops += 1
