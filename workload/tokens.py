@@ -79,24 +79,27 @@ _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 def split(sql: str, standard_conforming_strings: bool = True) -> list[tuple[str, str, str]]:
     """(plain stretch, literal or comment, unused) in order; joined they are the text again.
 
-    A comment with comments in it is left out altogether, as is one without an end.
+    In place of a comment with comments in it, or without an end, stands an empty one.
     """
-    scan = _SCANNERS[standard_conforming_strings].findall
-    pieces: list[tuple[str, str, str]] = scan(sql)
-    if "/*" in sql:
-        while (start := _nested_comment(pieces)) is not None:
-            sql = sql[:start] + " " + sql[_comment_end(sql, start) :]
-            pieces = scan(sql)
+    scanner = _SCANNERS[standard_conforming_strings]
+    pieces: list[tuple[str, str, str]] = scanner.findall(sql)
+    if "/*" in sql and any(piece == "/*" for _plain, piece, _tag in pieces):
+        return _split_nested(sql, scanner)
     return pieces
 
 
-def _nested_comment(pieces: list[tuple[str, str, str]]) -> int | None:
+def _split_nested(sql: str, scanner: re.Pattern[str]) -> list[tuple[str, str, str]]:
+    """As ``split``, piece by piece: the expression cannot count how deep comments are nested."""
+    pieces: list[tuple[str, str, str]] = []
     position = 0
-    for plain, token, _tag in pieces:
-        if token == "/*":  # noqa: S105
-            return position + len(plain)
-        position += len(plain) + len(token)
-    return None
+    while position < len(sql) and (match := scanner.match(sql, position)) is not None:
+        if match[2] == "/*":
+            pieces.append((match[1], "/**/", ""))
+            position = _comment_end(sql, match.start(2))
+        else:
+            pieces.append((match[1], match[2], ""))
+            position = match.end()
+    return pieces
 
 
 def _comment_end(sql: str, start: int) -> int:
