@@ -37,8 +37,14 @@ class Run:
     name: str
     statements: int
     database_ms: float
-    seconds: float
-    """Wall time of the application."""
+    since: float
+    until: float
+    """Epoch seconds, as ``since``."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the application."""
+        return self.until - self.since
 
 
 def changes(before: Iterable[Query], after: Iterable[Query]) -> list[Change]:
@@ -61,10 +67,11 @@ def changes(before: Iterable[Query], after: Iterable[Query]) -> list[Change]:
     )
 
 
-def total(name: str, queries: Sequence[Query], seconds: float) -> Run:
+def total(name: str, queries: Sequence[Query], since: float, until: float) -> Run:
     return Run(
         name=name,
         statements=sum(query.calls for query in queries),
         database_ms=sum(query.total_ms for query in queries),
-        seconds=seconds,
+        since=since,
+        until=until,
     )

@@ -123,7 +123,7 @@ def _traffic(
     fixed: bool = False,
 ) -> list[Query]:
     """Let the application open its pages through the proxy; what the store then says of that span."""
-    _wait_for_new_bucket()
+    _wait_for_new_bucket(runs)
     since = time.time()
     with _step(console, f"The application opens {2 * pages} pages, {name}"):
         opened = application(
@@ -133,13 +133,15 @@ def _traffic(
     console.print(f"  {opened}")
     _wait_for_recorder(store, until)
     queries = store.queries(since=since, limit=10_000)
-    runs.append(total(name, queries, until - since))
+    runs.append(total(name, queries, since, until))
     return queries
 
 
-def _wait_for_new_bucket() -> None:
+def _wait_for_new_bucket(runs: Sequence[Run]) -> None:
     """Runs are told apart by the store's buckets of time, so each begins in one of its own."""
-    time.sleep(FINE_SPAN - time.time() % FINE_SPAN)
+    if runs:
+        free_from = (runs[-1].until // FINE_SPAN + 1) * FINE_SPAN
+        time.sleep(max(0.0, free_from - time.time()))
 
 
 def _wait_for_recorder(store: Store, until: float) -> None:

@@ -13,6 +13,10 @@ from tui.demo.measure import Change, Run
 from workload.model import Finding, Query
 
 _TOP = 6
+_PROSE = {"what", "proof", "run"}
+_WORDS = {"kind", "class", "confidence"}
+_FIGURES = 42
+"""Columns that the figures beside a query take."""
 
 
 def queries(console: Console, found: Sequence[Query]) -> None:
@@ -24,7 +28,7 @@ def queries(console: Console, found: Sequence[Query]) -> None:
             f"{query.calls:,}",
             _ms(query.mean_ms),
             _ms(query.p95_ms),
-            _line(query.query),
+            _line(console, query.query),
         )
     console.print(table)
 
@@ -63,7 +67,7 @@ def changes(console: Console, found: Sequence[Change]) -> None:
             _ms(change.mean_after),
             f"{change.factor:.1f} ×",
             f"{change.calls_after:,}",
-            _line(change.query),
+            _line(console, change.query),
         )
     console.print(table)
 
@@ -78,20 +82,22 @@ def runs(console: Console, found: Sequence[Run]) -> None:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        text = column in {"what", "query", "proof", "kind", "class", "confidence", "run"}
-        table.add_column(
-            column,
-            justify="left" if text else "right",
-            no_wrap=column == "query" or not text,
-            overflow="ellipsis" if column == "query" else "fold",
-        )
+        if column in _PROSE:
+            table.add_column(column, overflow="fold")
+        elif column == "query":
+            table.add_column(column, no_wrap=True)
+        else:
+            table.add_column(column, justify="right" if column not in _WORDS else "left", no_wrap=True)
     return table
 
 
-def _line(sql: str) -> str:
-    return " ".join(sql.split())
+def _line(console: Console, sql: str) -> str:
+    """The statement's head in what the figures leave of the line."""
+    room = max(20, console.width - _FIGURES)
+    text = " ".join(sql.split())
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _ms(value: float) -> str:

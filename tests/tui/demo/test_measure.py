@@ -56,5 +56,5 @@ def test_a_call_that_got_slower_is_shown_as_such() -> None:
 
 
 def test_totals_of_a_run() -> None:
-    run = total("as it is", [query(1, calls=3, mean_ms=2.0), query(2, calls=1, mean_ms=4.0)], 1.5)
+    run = total("as it is", [query(1, calls=3, mean_ms=2.0), query(2, calls=1, mean_ms=4.0)], 10.0, 11.5)
     assert (run.statements, run.database_ms, run.seconds) == (4, 10.0, 1.5)

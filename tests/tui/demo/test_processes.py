@@ -19,6 +19,6 @@ def test_a_proxy_that_cannot_start_says_why(tmp_path: Path) -> None:
     store.write_bytes(b"not a database, and longer than a header" * 100)
     with (
         pytest.raises(DemoError, match=r"the proxy did not start: .*store"),
-        proxy(f"postgresql:///shop?host={tmp_path}", tmp_path / "s", store, tmp_path / "log"),
+        proxy("postgresql:///shop?host=/nowhere", tmp_path, store, tmp_path / "log"),
     ):
         pytest.fail("it started")
