@@ -25,11 +25,13 @@ _DESCRIBES: Final = (kinds.DESCRIBE_STATEMENT, kinds.DESCRIBE_PORTAL)
 class Replies:
     """Handlers of the messages that a server sends."""
 
-    __slots__ = ("_completion", "_state", "messages")
+    __slots__ = ("_completion", "_expectations", "_queue", "_state", "messages")
 
     def __init__(self, state: Conversation) -> None:
         self._state = state
         self._completion = Completion(state)
+        self._expectations = state.expectations
+        self._queue = state.expectations.queue
         table = Messages(KNOWN, b"Dd", self.rows)
         columns = state.limits.columns_bytes
         table.handle(ord("1"), self.parse_complete, 0)
@@ -56,15 +58,14 @@ class Replies:
     # Acknowledgements.
 
     def parse_complete(self, buffer: bytes, start: int, end: int, size: int) -> None:
-        state = self._state
-        entry = state.expectations.first(0x31)
-        state.expectations.queue.popleft()
+        entry = self._expectations.first(0x31)
+        self._queue.popleft()
         self._completion.define(entry.name, entry.statement)
 
     def bind_complete(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        entry = state.expectations.first(0x32)
-        state.expectations.queue.popleft()
+        entry = self._expectations.first(0x32)
+        self._queue.popleft()
         before = state.portals.confirm(entry.name, entry.portal)
         if before is not None and before.suspended is not None:
             self._completion.close_portal(before, Outcome.OK)
@@ -74,8 +75,8 @@ class Replies:
 
     def close_complete(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        entry = state.expectations.first(0x33)
-        state.expectations.queue.popleft()
+        entry = self._expectations.first(0x33)
+        self._queue.popleft()
         if entry.kind == kinds.CLOSE_STATEMENT:
             self._completion.define(entry.name, None)
             return
@@ -84,13 +85,13 @@ class Replies:
             self._completion.close_portal(before, Outcome.OK)
 
     def parameter_description(self, buffer: bytes, start: int, end: int, size: int) -> None:
-        entry = self._state.expectations.first(0x74)
+        entry = self._expectations.first(0x74)
         if entry.statement is not None and end - start == size:
             entry.statement.oids = messages.parameter_description(buffer, start, end)
 
     def row_description(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        entry = state.expectations.first(0x54)
+        entry = self._expectations.first(0x54)
         columns: bytes | None = None
         if size <= state.limits.columns_bytes:
             columns = buffer[start:end]
@@ -99,7 +100,7 @@ class Replies:
         if entry.kind in _DESCRIBES:
             if entry.statement is not None:
                 entry.statement.columns = columns
-            state.expectations.queue.popleft()
+            self._queue.popleft()
             return
         execution = entry.execution
         if execution is None:
@@ -110,15 +111,14 @@ class Replies:
             execution.t_first = state.now
 
     def no_data(self, buffer: bytes, start: int, end: int, size: int) -> None:
-        state = self._state
-        state.expectations.first(0x6E)
-        state.expectations.queue.popleft()
+        self._expectations.first(0x6E)
+        self._queue.popleft()
 
     # Results.
 
     def _running(self, answer: int) -> Execution:
         """The statement that this answer belongs to."""
-        entry = self._state.expectations.first(answer)
+        entry = self._expectations.first(answer)
         execution = entry.execution
         if execution is None:
             execution = self._completion.next_child(entry)
@@ -195,8 +195,8 @@ class Replies:
         execution.bytes_out += size + 5
         if execution.rows == 0:
             execution.rows = messages.tag_rows(tag)
-        if self._state.expectations.copying:
-            self._state.expectations.end_copy(succeeded=True)
+        if self._expectations.copying:
+            self._expectations.end_copy(succeeded=True)
         self._completion.complete(execution, Outcome.OK)
 
     def empty_query(self, buffer: bytes, start: int, end: int, size: int) -> None:
@@ -225,10 +225,10 @@ class Replies:
             if state.session.replication:
                 raise ProtocolError(REPLICATION)
             return
-        entry = state.expectations.first(READY)
+        entry = self._expectations.first(READY)
         if entry.execution is not None:
             raise ProtocolError("incomplete_result")
-        state.expectations.queue.popleft()
+        self._queue.popleft()
         self._completion.ready(entry, status)
 
     def error(self, buffer: bytes, start: int, end: int, size: int) -> None:

@@ -25,10 +25,29 @@ _PORTAL: Final = 0x50
 class Requests:
     """Handlers of the messages that a client sends."""
 
-    __slots__ = ("_state", "messages", "terminated")
+    __slots__ = (
+        "_expectations",
+        "_outstanding",
+        "_param_bytes",
+        "_portals",
+        "_queue",
+        "_sql_bytes",
+        "_state",
+        "_statements",
+        "messages",
+        "terminated",
+    )
 
     def __init__(self, state: Conversation) -> None:
         self._state = state
+        # What every message needs, at hand.
+        self._expectations = state.expectations
+        self._queue = state.expectations.queue
+        self._statements = state.statements
+        self._portals = state.portals
+        self._sql_bytes = state.limits.sql_bytes
+        self._param_bytes = state.limits.param_bytes
+        self._outstanding = state.limits.outstanding
         self.terminated = False
         """Terminate was sent: whatever follows is ignored."""
         limits = state.limits
@@ -48,10 +67,9 @@ class Requests:
         self.messages = table
 
     def _append(self, entry: Expected) -> None:
-        queue = self._state.expectations.queue
-        if len(queue) >= self._state.limits.outstanding:
+        if len(self._queue) >= self._outstanding:
             raise ProtocolError("outstanding")
-        queue.append(entry)
+        self._queue.append(entry)
 
     def _segment(self, execution: Execution) -> None:
         """Statements that go out together between two flushes share one time."""
@@ -71,22 +89,22 @@ class Requests:
 
     def query(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        sql, length = messages.query(buffer, start, end, size, state.limits.sql_bytes)
+        sql, length = messages.query(buffer, start, end, size, self._sql_bytes)
         execution = Execution(state.session, Kind.SIMPLE, sql, length, state.now)
         execution.bytes_in = size + 5
         execution.window = state.window
         if length > len(sql):
             state.observer.count("bypass.sql")
         state.copy_data_sent = False
-        if state.expectations.skipping:
+        if self._expectations.skipping:
             self._skip(execution)
             return
         execution.stalled = state.timing.stalled_until(state.now)
         prepared = executes(sql) if sql and sql[0] in MAY_EXECUTE else UNNAMED
         entry = Batch(kinds.QUERY, prepared, execution)
-        if state.statements.get(UNNAMED) is not None or state.portals.get(UNNAMED) is not None:
+        if self._statements.get(UNNAMED) is not None or self._portals.get(UNNAMED) is not None:
             entry.drops_unnamed = True
-            entry.propose(state.statements, state.portals)
+            entry.propose(self._statements, self._portals)
         if state.segment is not None:
             self._segment(execution)
             state.segment = None
@@ -95,44 +113,42 @@ class Requests:
 
     def parse(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        cap = state.limits.sql_bytes
+        cap = self._sql_bytes
         if end - start > cap + HEAD_SLACK:
             end = start + cap + HEAD_SLACK
         name, sql, length, oids = messages.parse(buffer, start, end, size, cap)
         if length > len(sql):
             state.observer.count("bypass.sql")
-        if state.expectations.skipping:
+        if self._expectations.skipping:
             return
         statement = Statement(name, sql, length, oids)
         if sql and sql[0] in MAY_EXECUTE:
             statement.executes = executes(sql)
-        state.statements.propose(name, statement)
+        self._statements.propose(name, statement)
         self._append(Expected(kinds.PARSE, name, statement, None, None))
 
     def bind(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        expectations = state.expectations
-        if expectations.skipping:
+        if self._expectations.skipping:
             return
-        cap = state.limits.param_bytes
-        if cap and len(expectations.queue) > state.limits.detailed:
+        cap = self._param_bytes
+        if cap and len(self._queue) > state.limits.detailed:
             cap = 0
         head = messages.bind(buffer, start, end, size, cap)
-        if head.params is None and state.limits.param_bytes:
+        if head.params is None and self._param_bytes:
             state.observer.count("bypass.params")
-        portal = Portal(state.statements.get(head.statement), head, size + 5)
-        state.portals.propose(head.portal, portal)
+        portal = Portal(self._statements.get(head.statement), head, size + 5)
+        self._portals.propose(head.portal, portal)
         self._append(Expected(kinds.BIND, head.portal, None, portal, None))
 
     def describe(self, buffer: bytes, start: int, end: int, size: int) -> None:
-        state = self._state
-        if state.expectations.skipping:
+        if self._expectations.skipping:
             return
         what, name = messages.target(buffer, start, end)
         if what == _STATEMENT:
-            described = Expected(kinds.DESCRIBE_STATEMENT, name, state.statements.get(name), None, None)
+            described = Expected(kinds.DESCRIBE_STATEMENT, name, self._statements.get(name), None, None)
         else:
-            portal = state.portals.get(name)
+            portal = self._portals.get(name)
             statement = portal.statement if portal is not None else None
             described = Expected(kinds.DESCRIBE_PORTAL, name, statement, portal, None)
         self._append(described)
@@ -140,7 +156,7 @@ class Requests:
     def execute(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
         name, _ = messages.execute(buffer, start, end)
-        portal = state.portals.get(name)
+        portal = self._portals.get(name)
         statement = portal.statement if portal is not None else None
         if portal is None or statement is None:
             execution = Execution(state.session, Kind.EXTENDED, b"", 0, state.now)
@@ -160,7 +176,7 @@ class Requests:
             portal.bytes_in = 0
         execution.window = state.window
         state.copy_data_sent = False
-        if state.expectations.skipping:
+        if self._expectations.skipping:
             self._skip(execution)
             return
         execution.stalled = state.timing.stalled_until(state.now)
@@ -168,13 +184,12 @@ class Requests:
         self._append(Expected(kinds.EXECUTE, name, statement, portal, execution))
 
     def close(self, buffer: bytes, start: int, end: int, size: int) -> None:
-        state = self._state
-        if state.expectations.skipping:
+        if self._expectations.skipping:
             return
         what, name = messages.target(buffer, start, end)
         kind = kinds.CLOSE_STATEMENT if what == _STATEMENT else kinds.CLOSE_PORTAL
         entry = Expected(kind, name, None, None, None)
-        entry.propose(state.statements, state.portals)
+        entry.propose(self._statements, self._portals)
         self._append(entry)
 
     def function_call(self, buffer: bytes, start: int, end: int, size: int) -> None:
@@ -183,7 +198,7 @@ class Requests:
         execution.tag = b"FUNCTION %d" % messages.function_call(buffer, start, end)
         execution.bytes_in = size + 5
         execution.window = state.window
-        if state.expectations.skipping:
+        if self._expectations.skipping:
             self._skip(execution)
             return
         execution.stalled = state.timing.stalled_until(state.now)
@@ -197,7 +212,7 @@ class Requests:
 
     def sync(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
-        state.expectations.skipping = False
+        self._expectations.skipping = False
         state.segment = None
         state.window += 1
         self._append(kinds.SYNC_AFTER_DATA if state.copy_data_sent else kinds.SYNC_BEFORE_DATA)
@@ -205,8 +220,8 @@ class Requests:
     def copy_data(self, kind: int, chunk: bytes, start: int, end: int, count: int) -> None:
         state = self._state
         state.copy_data_sent = True
-        queue = state.expectations.queue
-        if state.expectations.copying:
+        queue = self._queue
+        if self._expectations.copying:
             execution = queue[0].execution
         elif queue:
             # Sent ahead of CopyInResponse: it belongs to the latest statement.
@@ -224,9 +239,9 @@ class Requests:
 
     def _end_copy(self, mark: Expected) -> None:
         state = self._state
-        if state.expectations.copying:
+        if self._expectations.copying:
             state.timing.copy_data_ended(state.now)
-        if state.expectations.queue:
+        if self._queue:
             self._append(mark)
 
     def terminate(self, buffer: bytes, start: int, end: int, size: int) -> None:

@@ -31,6 +31,8 @@ def cstring(buffer: bytes, start: int, end: int) -> tuple[bytes, int]:
 
 def name(buffer: bytes, start: int, end: int) -> tuple[bytes, int]:
     """As ``cstring``, cut to what PostgreSQL distinguishes."""
+    if start < end and buffer[start] == 0:
+        return b"", start + 1
     stop = buffer.find(0, start, end)
     if stop < 0:
         return buffer[start:end][:MAX_NAME], end
