@@ -107,7 +107,14 @@ def _rows(operator: str, left: Any, right: Any, scopes: Scopes) -> None:
 
 
 def _or(node: Any, scopes: Scopes) -> None:
-    """An OR on one column is a list of values; over several columns, each arm wants its own index."""
+    """An OR on one column is a list of values; over several columns, each arm wants its own index.
+
+    What all arms demand holds for the whole: the planner takes it out too (find_duplicate_ors, prepqual.c).
+    """
+    first, *others = [list(conjuncts(arm)) for arm in node.args or ()]
+    for condition in first:
+        if others and all(condition in other for other in others):
+            read_predicate(condition, scopes)
     arms = [_read_arm(arm, scopes) for arm in node.args or ()]
     found = [arm for arm in arms if arm is not None]
     if len(found) < len(arms) or any(arm.ref is not found[0].ref for arm in found):

@@ -225,6 +225,14 @@ def test_or_with_an_arm_that_no_index_serves_has_none(other: str) -> None:
     assert (access.equality, access.arms) == ((), ())
 
 
+def test_what_all_arms_of_an_or_demand_holds_for_the_whole() -> None:
+    text = """SELECT * FROM orders, customers c WHERE
+              (orders.customer_id = c.id AND paid AND country = $1 AND total > $2)
+              OR (c.email = $3 AND paid AND orders.customer_id = c.id)"""
+    access = one(text)
+    assert (access.equality, access.joins, access.ranges) == (("paid",), (("customer_id",),), ())
+
+
 def test_recursive_queries_end() -> None:
     text = """WITH RECURSIVE t AS (SELECT id FROM orders WHERE customer_id = $1
               UNION ALL SELECT o.id FROM orders o JOIN t ON o.customer_id = t.id) SELECT * FROM t"""
