@@ -23,7 +23,7 @@ from pathlib import Path
 
 from advisor.scratch.errors import ScratchError
 
-PREFIX = "pgcoach-"
+PREFIX = "pgcoach-pg-"
 SOCKET_DIRECTORY = "s"
 PORT = 5432
 """Only a part of the socket's file name: the directory is private, so all servers can have the same."""

@@ -15,7 +15,7 @@ from advisor.scratch.leftovers import sweep
 
 @pytest.fixture
 def leftover(tmp_path: Path) -> Path:
-    directory = tmp_path / "pgcoach-abcdefgh"
+    directory = tmp_path / "pgcoach-pg-abcdefgh"
     (directory / "data").mkdir(parents=True)
     (directory / "lock").touch()
     return directory
@@ -40,7 +40,7 @@ def test_a_running_server_stays(pg18: ScratchServer) -> None:
 
 def test_other_names_and_links_stay(leftover: Path) -> None:
     other = leftover.rename(leftover.parent / "other")
-    (leftover.parent / "pgcoach-link").symlink_to(other)
+    (leftover.parent / "pgcoach-pg-link").symlink_to(other)
     assert sweep(leftover.parent, time.time()) == []
     assert other.exists()
 

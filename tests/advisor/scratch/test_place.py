@@ -47,7 +47,7 @@ def test_a_path_too_long_for_a_socket_is_passed_over(short: Path, temporary: pyt
 
 
 def test_the_limit_counts_bytes_of_the_whole_socket_path(short: Path, temporary: pytest.MonkeyPatch) -> None:
-    tail = len("/pgcoach-12345678/s/.s.PGSQL.5432")
+    tail = len("/pgcoach-pg-12345678/s/.s.PGSQL.5432")
     room = 103 - tail - len(os.fsencode(short.resolve())) - 1
     just = short / ("x" * room)
     just.mkdir()
