@@ -55,6 +55,8 @@ class FlowingColumn:
     """Canonical texts in row order."""
     dense: bool
     low_information: bool
+    used: int = 0
+    """Distinct values of it that parameters took."""
 
 
 class CellAllowance:
@@ -83,7 +85,8 @@ def flowing_columns(
     max_rows: int,
     max_columns: int,
 ) -> list[FlowingColumn]:
-    """Columns that cover a wanted parameter, in the order of their results.
+    """Columns that cover a wanted parameter, in the order of their results; where there are too many, those
+    of which most values were taken.
 
     ``results`` maps a statement to its kept results, oldest first. At most ``max_rows`` values are read for
     one column of a statement, and at most ``max_columns`` columns returned.
@@ -94,8 +97,8 @@ def flowing_columns(
     found: list[FlowingColumn] = []
     for kept in results.values():
         found += _of_statement(list(kept), wanted, kinds, allowance, max_rows)
-    found.sort(key=lambda column: (column.result.sequence, column.head.index))
-    return found[:max_columns]
+    found.sort(key=lambda column: -column.used)
+    return sorted(found[:max_columns], key=lambda column: (column.result.sequence, column.head.index))
 
 
 def _of_statement(
@@ -147,9 +150,10 @@ def _covering(same: list[FlowingColumn], wanted: Sequence[Wanted]) -> list[Flowi
     head = same[0].head
     dense = _is_dense(head, first_at)
     low = _tells_little(head, first_at, sum(len(flowing.texts) for flowing in same))
-    for flowing in same:
+    for flowing, folded in zip(same, distinct, strict=True):
         flowing.dense, flowing.low_information = dense, low
-    return [flowing for flowing, folded in zip(same, distinct, strict=True) if not used.isdisjoint(folded)]
+        flowing.used = len(used & folded)
+    return [flowing for flowing in same if flowing.used]
 
 
 def _kinds(wanted: Sequence[Wanted]) -> frozenset[str]:

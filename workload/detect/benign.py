@@ -81,7 +81,7 @@ def _paginates(group: Group) -> str:
 def _feeds_itself(group: Group, links: Sequence[Link]) -> str:
     for link in links:
         own = link.source.statement.fingerprint == group.fingerprint
-        if not own or link.coverage < _SELF_COVERAGE:
+        if not own or link.coverage < _SELF_COVERAGE or _is_the_key_itself(link):
             continue
         position = link.target.position
         used = {step.params[position] for step in group.calls}
@@ -91,3 +91,11 @@ def _feeds_itself(group: Group, links: Sequence[Link]) -> str:
         if link.hits >= 0.8 * (len(used) - 1) and link.hits >= 2:
             return "recursive_walk"
     return ""
+
+
+def _is_the_key_itself(link: Link) -> bool:
+    """The rows show the key that they were asked for by: asking for it again is no step down a tree."""
+    target, source = link.target, link.source
+    if target.table is not None and source.table is not None:
+        return (target.table.oid, target.attnum) == (source.table_oid, source.attnum)
+    return target.column != "" and source.name.endswith(target.column)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,11 @@ from workload.capture.messages import Step, Unit
 from workload.detect.predicates import Shape, shape_of
 from workload.detect.statement import Statement
 from workload.parameters import permutation
+
+LOOP_CALLS: Final = 5
+"""Calls of one transaction that may be a loop."""
+FEW_CALLS: Final = 3
+"""A transaction with fewer is none, beside others that are."""
 
 
 @dataclass(slots=True)
@@ -70,6 +76,20 @@ class Group:
     def transactions(self) -> Counter[int]:
         """Calls by the ordinal of their explicit transaction, 0 for none."""
         return Counter(step.transaction for step in self.calls)
+
+    def keep_loops(self) -> None:
+        """Where some transactions make many calls, forget those that make one or two: other requests, on
+        the same connection, looked up a row."""
+        counts = self.transactions()
+        if 0 in counts or max(counts.values(), default=0) < LOOP_CALLS:
+            return
+        kept = [
+            (index, step)
+            for index, step in zip(self.steps, self.calls, strict=True)
+            if counts[step.transaction] >= FEW_CALLS
+        ]
+        self.steps = [index for index, _step in kept]
+        self.calls = [step for _index, step in kept]
 
     def in_one_transaction(self) -> bool:
         return len(self.transactions()) == 1 and self.calls[0].transaction != 0
@@ -128,6 +148,8 @@ def groups_of(unit: Unit, statements: Mapping[int, Statement]) -> list[Group]:
         if known is not None and known.fingerprint in groups:
             group = groups[known.fingerprint]
             group.prior += round(calls * group.single_share())
+    for group in groups.values():
+        group.keep_loops()
     return list(groups.values())
 
 

@@ -90,8 +90,7 @@ def _write(group: Group, verdict: Verdict) -> tuple[FindingClass, Confidence] | 
     """One row at a time within a transaction; outside of one only repetition can be said."""
     counts = group.transactions()
     _ordinal, most = max(counts.items(), key=lambda item: (item[0] != 0, item[1]))
-    complete = group.in_one_transaction()
-    in_one = group.total if complete else most
+    in_one = group.count if group.in_one_transaction() else most
     if len(set(group.keys())) < MIN_NEW * len(group.calls):
         return None
     if in_one >= WRITE_CALLS and set(counts) != {0}:

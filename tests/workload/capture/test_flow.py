@@ -98,6 +98,13 @@ def test_results_of_one_statement_cover_together() -> None:
     assert len(flow(parts, [b"%d" % number for number in range(1, 19)], max_columns=2)) == 2
 
 
+def test_where_columns_are_too_many_those_with_most_hits_stay() -> None:
+    small = [result([("id", values.INT4)], numbers(at, 900), statement=1, sequence=at) for at in (1, 2, 3)]
+    listing = result([("id", values.INT4)], numbers(*range(1, 30)), statement=2, sequence=9)
+    found = flow([*small, listing], [b"%d" % number for number in range(1, 5)], max_columns=2)
+    assert [column.result.sequence for column in found] == [1, 9]
+
+
 def test_a_dense_range_and_a_scattered_one() -> None:
     dense = flow([result([("id", values.INT4)], numbers(*range(10, 30)))], [b"11", b"12"])
     scattered = flow([result([("id", values.INT4)], numbers(*range(10, 900, 9)))], [b"10", b"19"])

@@ -142,3 +142,19 @@ def test_people_are_slow(story: Story, catalog: Catalog) -> None:
     for number in range(12):
         story.run(BY_CUSTOMER, number, gap_us=2_000_000 + number * number * 1_000_000)
     assert reason(story, catalog, BY_CUSTOMER) == ""
+
+
+def test_rows_that_show_their_own_key_are_no_tree(story: Story, catalog: Catalog) -> None:
+    """The same orders' lines asked for twice: the first rows already hold every key of the second."""
+    text = "SELECT order_id, sku FROM order_lines WHERE order_id = $1"
+    story.begin()
+    for number in IDS * 2:
+        story.run(text, number).gives("order_id", [number], table=300, attnum=1)
+    story.commit()
+    for known in (catalog, None):
+        unit = story.unit()
+        (group,) = (g for g in groups_of(unit, story.statements) if g.statement.text == text)
+        sources = sources_of(unit, story.statements, known)
+        links = links_of(group, targets_of(group, known), sources, known)
+        assert links
+        assert benign_reason(group, unit, links, story.statements) == ""

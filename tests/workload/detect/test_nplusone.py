@@ -193,6 +193,27 @@ def test_calls_are_told_for_one_of_several_requests_in_a_burst(story: Story, cat
     assert found.confidence == "high"
 
 
+def test_lookups_of_other_requests_do_not_hide_a_loop(story: Story, catalog: Catalog) -> None:
+    """A pooled connection that never rests: pages with loops, and pages that look up one row."""
+    for page in range(3):
+        story.begin()
+        listed(story, IDS)
+        for number in IDS:
+            story.run(BY_ID, number, 21)
+        story.commit()
+        story.begin().run(BY_ID, 5000 + page, 21).commit()
+    found = only(detect(story.unit(), story.statements, catalog))
+    assert (found.cls, found.confidence) == ("n_plus_one_with_repeats", "high")
+    assert (found.units, found.calls) == (3, 24)
+
+
+def test_one_write_in_each_of_many_transactions_is_no_loop(story: Story, catalog: Catalog) -> None:
+    for number in range(15):
+        story.begin().run("INSERT INTO orders (customer_id) VALUES ($1)", number * 7).commit()
+    unit = story.unit(part=2, prior_calls={2: 40})
+    assert [found.cls for found in detect(unit, story.statements, catalog)] == []
+
+
 def test_someone_who_opens_one_row_after_another_is_no_loop(story: Story, catalog: Catalog) -> None:
     story.customers(IDS)
     for number in IDS:
