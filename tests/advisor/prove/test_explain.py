@@ -33,7 +33,7 @@ def query(text: str, *values: str | None, oids: tuple[int, ...] = ()) -> Explain
                 masked=False,
             )
         )
-    return make_explainable(1, text, samples, {20: ("pg_catalog", "int8")})
+    return make_explainable(1, text, samples, {20: ("pg_catalog", "int8"), 21: ("pg_catalog", "int2")})
 
 
 async def test_values_give_the_plan_of_those_values(connection: Connection) -> None:
@@ -69,6 +69,13 @@ async def test_untyped_literals_find_their_type(
     connection: Connection, text: str, values: tuple[str, ...]
 ) -> None:
     assert not (await explain(connection, query(text, *values))).generic
+
+
+async def test_a_type_too_small_for_the_value_is_left_out(connection: Connection) -> None:
+    statement = query("SELECT * FROM orders WHERE id = $1", "70000", oids=(21,))
+    explained = await explain(connection, statement)
+    assert not explained.generic
+    assert explained.plans[0].indexes == {"orders_pkey"}
 
 
 async def test_a_sample_that_does_not_fit_falls_back_to_a_generic_plan(connection: Connection) -> None:
