@@ -32,9 +32,11 @@ def _run(app: PgcoachApp) -> None:
     try:
         text = look(app.reader, app.target)
     except (AdviseError, TargetError, NotThereError, StoreError, DsnError) as error:
-        app.call_from_thread(app.notify, one_line(str(error)), title="Advise", severity="error", timeout=15)
+        app.call_from_thread(
+            app.notify, one_line(str(error)), title="Advise", severity="error", timeout=15, markup=False
+        )
     else:
-        app.call_from_thread(app.notify, text, title="Advise", timeout=10)
+        app.call_from_thread(app.notify, text, title="Advise", timeout=10, markup=False)
 
 
 def look(reader: Reader, target: str | None) -> str:

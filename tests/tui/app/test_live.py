@@ -6,8 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tui.app.screens.advice import AdviceScreen
+from tui.app.screens.query import QueryScreen
 from tui.app.widgets.table import ListTable
 from workload.store import Store
+from workload.store.writing import Batch, Increment, NewQuery
 
 
 async def test_a_store_that_appears_later_is_found(open_app: Any, store_path: Path, tmp_path: Path) -> None:
@@ -18,6 +21,8 @@ async def test_a_store_that_appears_later_is_found(open_app: Any, store_path: Pa
         await driver.press("ctrl+r")
         assert "SELECT id, name, price" in driver.text
         assert "● live" in driver.text
+        await driver.press("enter")
+        assert isinstance(driver.app.screen, QueryScreen)
 
 
 async def test_a_store_that_is_replaced_is_opened_again(
@@ -31,6 +36,38 @@ async def test_a_store_that_is_replaced_is_opened_again(
         shutil.copy(filled_store, empty_store)
         await driver.press("ctrl+r")
         assert "SELECT id, name, price" in driver.text
+
+
+async def test_advice_that_appears_in_the_empty_inbox_takes_the_keys(
+    open_app: Any, empty_store: Path, filled_store: Path
+) -> None:
+    with Store.open(filled_store) as full:
+        records = full.advice()
+    with Store.open(empty_store) as store:
+        (query,) = store.define_queries(
+            [
+                NewQuery(
+                    database="shop",
+                    fingerprint="1" * 16,
+                    text="SELECT 1",
+                    kind="select",
+                    tables=(),
+                    parse_error=False,
+                    seen_at=1_799_999_990.0,
+                )
+            ]
+        )
+        batch = Batch(at=1_799_999_990.0)
+        batch.add(Increment(query_id=query, at=1_799_999_990.0, calls=1))
+        store.write(batch)
+    async with open_app(empty_store) as driver:
+        await driver.press("4")
+        assert "Press A" in driver.text
+        with Store.open(empty_store) as store:
+            for record in records:
+                store.save_advice(record)
+        await driver.press("ctrl+r", "enter")
+        assert isinstance(driver.app.screen, AdviceScreen)
 
 
 async def test_old_data_is_a_warning(open_app: Any, store_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_overview_texts(store_path: Path, empty_store: Path) -> None:
         "2 new advice, saves 84.3 s",
         "2 findings, 7.50 s wasted",
     ]
-    assert inbox_lines(data.findings, (), 60, 2)[0] == "No advice yet: A looks for some"
+    assert inbox_lines(data.findings, (), 60, 2)[0] == "No advice yet: press A"
     assert inbox_lines((), (), 60, 2) == ["No advice yet", "No findings so far"]
     assert inbox_lines((), data.advice[2:], 60, 2)[0] == "No new advice; 1 decided"
     assert capture_lines(data)[0] == "⚠ lost 3 events"

@@ -23,6 +23,7 @@ from tui.format import age, clip, speedup
 class AdviceScreen(DecidingScreen[AdviceDetail], DetailScreen[AdviceDetail]):
     MODE = "advice"
     NEEDS_TRAFFIC = False
+    FOCUS = "#detail"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy SQL", id="advice.copy"),
         Binding("j", "scroll('down')", "Down", show=False),
@@ -41,9 +42,6 @@ class AdviceScreen(DecidingScreen[AdviceDetail], DetailScreen[AdviceDetail]):
         with VerticalScroll(id="detail"):
             yield Static(id="advice-head")
             yield Vertical(id="advice-sections")
-
-    def on_mount(self) -> None:
-        self.query_one("#detail").focus()
 
     def subjects(self) -> Sequence[str]:
         return [self.advice_id]

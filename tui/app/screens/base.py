@@ -37,6 +37,9 @@ class StoreScreen(Screen[None], Generic[Data]):
     """The mode that the navigation bar marks."""
     NEEDS_TRAFFIC: ClassVar[bool] = True
     """Whether to show what to do next instead of the body while nothing was recorded."""
+    FOCUS: ClassVar[str] = "ListTable"
+    """Selector of the widget that the keys go to. It loses the focus while it is hidden (an empty list, a
+    store without traffic) and gets it back with the first data."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "reload", "Reload", show=False, id="reload"),
@@ -151,6 +154,8 @@ class StoreScreen(Screen[None], Generic[Data]):
         self._place(step)
         if step is None:
             self.show(data)
+            if self.focused is None:
+                self.query_one(self.FOCUS).focus()
 
     @on(Failed)
     def _show_failed(self, message: Failed) -> None:

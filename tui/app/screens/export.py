@@ -77,7 +77,6 @@ class ExportScreen(StoreScreen[Basket]):
     def on_mount(self) -> None:
         table = self.query_one(ListTable)
         table.set_columns(COLUMNS)
-        table.focus()
 
     def load(self) -> Basket:
         listed = self.reader.advice()
@@ -149,7 +148,12 @@ class ExportScreen(StoreScreen[Basket]):
     def _show_written(self, message: Written) -> None:
         message.stop()
         where = display(str(self.folder.absolute()))
-        self.notify(f"{len(message.result.written)} files written to {where}.", title="Exported", timeout=10)
+        self.notify(
+            f"{len(message.result.written)} files written to {where}.",
+            title="Exported",
+            timeout=10,
+            markup=False,
+        )
         self.action_reload()
 
 

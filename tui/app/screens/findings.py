@@ -49,7 +49,6 @@ class FindingsScreen(StoreScreen[FindingList]):
     def on_mount(self) -> None:
         table = self.query_one(ListTable)
         table.set_columns(COLUMNS)
-        table.focus()
 
     def load(self) -> FindingList:
         return self.reader.findings()

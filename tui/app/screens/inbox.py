@@ -47,7 +47,6 @@ class InboxScreen(DecidingScreen[AdviceList]):
     def on_mount(self) -> None:
         table = self.query_one(ListTable)
         table.set_columns(COLUMNS)
-        table.focus()
 
     def load(self) -> AdviceList:
         return self.reader.advice()

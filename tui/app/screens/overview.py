@@ -45,7 +45,6 @@ class OverviewScreen(StoreScreen[Overview]):
                 if each.key in TOP_COLUMNS
             ]
         )
-        table.focus()
 
     def load(self) -> Overview:
         return self.reader.overview()
@@ -113,7 +112,7 @@ def inbox_lines(
     elif advice:
         upper = [f"No new advice; {len(advice)} decided"]
     else:
-        upper = ["No advice yet: A looks for some" if findings else "No advice yet"]
+        upper = ["No advice yet: press A" if findings else "No advice yet"]
     if accepted:
         upper.append(f"{accepted} accepted, to be exported")
     wasted = duration(sum(finding.wasted_ms for finding in findings))

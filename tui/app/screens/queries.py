@@ -41,7 +41,6 @@ class QueriesScreen(StoreScreen[QueryList]):
 
     def on_mount(self) -> None:
         self.query_one(Input).display = False
-        self.query_one(ListTable).focus()
 
     def load(self) -> QueryList:
         return self.reader.queries()

@@ -19,6 +19,7 @@ from tui.sql_text import pretty, runnable
 class QueryScreen(DetailScreen[QueryDetail]):
     MODE = "queries"
     NEEDS_TRAFFIC = False
+    FOCUS = "#detail"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "toggle_pretty", "Pretty/raw", id="query.pretty"),
         Binding("y", "copy", "Copy SQL", id="query.copy"),
@@ -45,9 +46,6 @@ class QueryScreen(DetailScreen[QueryDetail]):
                     yield Chart("Calls per second", id="query-traffic")
             yield Panel("Findings and advice", id="related")
             yield Panel("Samples", id="samples")
-
-    def on_mount(self) -> None:
-        self.query_one("#detail").focus()
 
     def load(self) -> QueryDetail:
         detail = self.reader.query(self.query_id)
