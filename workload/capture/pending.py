@@ -157,7 +157,8 @@ class Intake:
         if not delta.sequence:
             return
         if origin.sequence and delta.sequence > origin.sequence + 1:
-            pending.count("lost.deltas.seen", delta.sequence - origin.sequence - 1)
+            # What the sender dropped it counts itself (lost.deltas); this is the other end's view of it.
+            pending.count("gaps.deltas", delta.sequence - origin.sequence - 1)
         origin.sequence = delta.sequence
         pending.at = max(pending.at, delta.at)
         for statement in delta.statements:

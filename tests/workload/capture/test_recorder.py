@@ -259,7 +259,7 @@ async def test_gaps_in_the_deltas_are_counted(run: Run) -> None:
     _, writer = await asyncio.open_unix_connection(run.path)
     writer.write(frame(1) + frame(2) + frame(6))
     await until(lambda: calls(run.store) == {"SELECT $1": 3})
-    assert run.store.counters()["lost.deltas.seen"] == 3
+    assert run.store.counters()["gaps.deltas"] == 3
     assert run.store.gauges()["sessions"] == 2.0
     writer.close()
     await writer.wait_closed()

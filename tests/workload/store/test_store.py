@@ -115,6 +115,15 @@ def test_files_are_private_from_the_start(tmp_path: Path) -> None:
         os.umask(before)
 
 
+@pytest.mark.parametrize("name", ["a b.db", "a?b#c.db", "100%s.db", "ä'\".db", "file:x.db"])
+def test_any_file_name(tmp_path: Path, name: str) -> None:
+    with Store.open(tmp_path / name) as store:
+        store.set_meta("a", "b")
+    with Store.open(str(tmp_path / name), create=False) as store:
+        assert store.meta("a") == "b"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_an_open_mode_is_tightened(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     Store.open(path).close()
