@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from workload.growing import Piece, Slot, without_growing_lists
 from workload.tokens import Token, is_number
@@ -98,7 +99,8 @@ class _Builder:
             _rename(found, self.out)
         text, params, slots, list_length = _assemble(without_growing_lists(self.out))
         sensitive = self.mode is not Mode.PARAMETERS or any(
-            token.kind == "w" and token.text.startswith(SENSITIVE_FUNCTIONS) for token in found
+            token.kind == "w" and token.text.startswith(SENSITIVE_FUNCTIONS) and after.text == "("
+            for token, after in pairwise(found)
         )
         numbers = tuple(slot.number for slot in slots)
         return Shape(text, params, slots, list_length, sensitive, numbers, tuple(self.kept))

@@ -261,6 +261,7 @@ def test_functions_that_take_secrets_are_sensitive() -> None:
     assert lex("SELECT dblink_connect('password=x')")[0].shape.sensitive
     assert lex("SELECT crypt('x', gen_salt('bf'))")[0].shape.sensitive
     assert not lex("SELECT a FROM t WHERE b = 'x'")[0].shape.sensitive
+    assert not lex("SELECT encrypted_password FROM users WHERE id = 5")[0].shape.sensitive
 
 
 CORPUS = """
