@@ -64,8 +64,12 @@ class Group:
     def keys(self) -> list[tuple[int, ...]]:
         return [step.params for step in self.calls]
 
+    def asked(self) -> Counter[tuple[int, ...]]:
+        """How often each key was asked for. Another transaction asking for it again is another request."""
+        return Counter((step.transaction, *step.params) for step in self.calls)
+
     def distinct(self) -> int:
-        return len(set(self.keys()))
+        return len(self.asked())
 
     def varying(self) -> list[int]:
         """Positions of the parameters that take more than one value."""

@@ -15,7 +15,6 @@ the calls must ask for something new or it is a loop with repeats.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -70,7 +69,7 @@ def detect(unit: Unit, statements: Mapping[int, Statement], catalog: Catalog | N
 def _classify(group: Group, verdict: Verdict) -> tuple[FindingClass, Confidence] | None:
     if group.shape.kind != "select":
         return _write(group, verdict)
-    keys = Counter(group.keys())
+    keys = group.asked()
     if len(keys) < MIN_DISTINCT_KEYS and all(times > 1 for times in keys.values()):
         return _duplicate(group)
     if group.total < READ_CALLS:
@@ -91,7 +90,7 @@ def _write(group: Group, verdict: Verdict) -> tuple[FindingClass, Confidence] | 
     counts = group.transactions()
     _ordinal, most = max(counts.items(), key=lambda item: (item[0] != 0, item[1]))
     in_one = group.count if group.in_one_transaction() else most
-    if len(set(group.keys())) < MIN_NEW * len(group.calls):
+    if group.distinct() < MIN_NEW * len(group.calls):
         return None
     if in_one >= WRITE_CALLS and set(counts) != {0}:
         return "n_plus_one_write", "high" if verdict.confidence == "high" else "medium"
@@ -112,8 +111,8 @@ def _duplicate(group: Group) -> tuple[FindingClass, Confidence] | None:
 
 
 def _repetition(group: Group) -> tuple[FindingClass, Confidence] | None:
-    """In a later part of a unit only what stands out by itself: the first part has spoken."""
-    if len(group.calls) < READ_CALLS or group.median_gap_ms() >= TIGHT_GAP_MS:
+    """Repetition and nothing more. Said once: later parts of a unit know less of where keys came from."""
+    if group.prior or len(group.calls) < READ_CALLS or group.median_gap_ms() >= TIGHT_GAP_MS:
         return None
     return None if group.spread_over_transactions() else ("repeated_query", "low")
 

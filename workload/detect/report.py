@@ -124,6 +124,13 @@ def _calls_per_unit(group: Group) -> int:
     return round(median(counts.values()))
 
 
+def _distinct(group: Group) -> int:
+    """Different keys in one run of the loop."""
+    counts = group.transactions()
+    runs = 1 if 0 in counts else len(counts)
+    return round(group.distinct() / runs)
+
+
 def _title(
     cls: FindingClass, calls: int, group: Group, child: Column, parent: Column, link: Link | None
 ) -> str:
@@ -133,7 +140,7 @@ def _title(
     if cls == "n_plus_one_read":
         return f"{calls:,} × {what}{by}{each}"
     if cls == "n_plus_one_with_repeats":
-        return f"{calls:,} × {what}{by}{each}, only {group.distinct():,} of them different"
+        return f"{calls:,} × {what}{by}{each}, only {_distinct(group):,} of them different"
     if cls == "count_or_exists_per_row":
         kind = "an aggregate" if group.shape.aggregate else "an existence check"
         return f"{calls:,} × {kind} of {what}{by}{each}"
@@ -165,7 +172,7 @@ def _evidence(
     evidence: dict[str, object] = {
         "calls_per_unit": calls_per_unit,
         "round_trips": group.count,
-        "distinct": group.distinct(),
+        "distinct": _distinct(group),
         "rows_per_call": group.median_rows(),
         "batched_calls": group.batched,
         "median_gap_ms": round(group.median_gap_ms(), 3),

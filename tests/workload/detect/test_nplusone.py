@@ -203,8 +203,9 @@ def test_lookups_of_other_requests_do_not_hide_a_loop(story: Story, catalog: Cat
         story.commit()
         story.begin().run(BY_ID, 5000 + page, 21).commit()
     found = only(detect(story.unit(), story.statements, catalog))
-    assert (found.cls, found.confidence) == ("n_plus_one_with_repeats", "high")
+    assert (found.cls, found.confidence) == ("n_plus_one_read", "high")
     assert (found.units, found.calls) == (3, 24)
+    assert (found.evidence["calls_per_unit"], found.evidence["distinct"]) == (8, 8)
 
 
 def test_one_write_in_each_of_many_transactions_is_no_loop(story: Story, catalog: Catalog) -> None:
