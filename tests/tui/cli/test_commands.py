@@ -207,6 +207,12 @@ def test_export_without_an_alembic_project_is_usage(
     assert "no Alembic project" in err
 
 
+def test_the_application_needs_a_terminal(pgcoach: Pgcoach, store_path: Path) -> None:
+    code, out, err = pgcoach("tui", "--store", store_path)
+    assert (code, out) == (2, "")
+    assert "pgcoach queries" in err
+
+
 def test_advise_without_a_reachable_target(pgcoach: Pgcoach, store_path: Path, tmp_path: Path) -> None:
     code, out, err = pgcoach(
         "advise", "--target", f"postgresql://x@/shop?host={tmp_path}", "--store", store_path

@@ -105,11 +105,10 @@ def _side_by_side(left: Panel, right: Panel) -> Horizontal:
 
 
 def _plans(pair: PlanPair) -> Horizontal:
-    longest = max(len(pair.before), len(pair.after))
     before = Panel(f"Plan before · cost {cost(pair.cost_before)}")
-    before.set_lines((*pair.before, *[""] * (longest - len(pair.before))))
+    before.set_lines(pair.before)
     gain = speedup(pair.cost_before, pair.cost_after)
     after = Panel(f"Plan after · cost {cost(pair.cost_after)} · {gain}")
-    after.set_lines((*pair.after, *[""] * (longest - len(pair.after))))
+    after.set_lines(pair.after)
     after.border_subtitle = Content(clip(pair.query, 60)).markup
     return _side_by_side(before, after)
