@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -83,8 +84,18 @@ def _shortest(value: float, below: float, above: float, digits: int, fixed_below
         text = f"{value:.{count - 1}e}"
         if low < Fraction(text) < high:
             break
+        # Below a power of two the neighbour is nearer: a tie may have been rounded to the wrong side of it.
+        text = _one_further(text, count)
+        if low < Fraction(text) < high:
+            break
     mantissa, _, exponent_text = text.partition("e")
     return _layout(mantissa, int(exponent_text), fixed_below)
+
+
+def _one_further(text: str, count: int) -> str:
+    """The next number of ``count`` digits away from zero."""
+    number = Decimal(text)
+    return f"{number + Decimal((number.is_signed(), (1,), number.adjusted() - count + 1)):.{count - 1}e}"
 
 
 def _layout(mantissa: str, exponent: int, fixed_below: int) -> bytes:

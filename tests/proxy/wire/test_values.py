@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import struct
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from advisor.scratch import ScratchServer
 from proxy.wire import values
+from proxy.wire.numbers import float4_text, float8_text
 from proxy.wire.values import array_length, canonical, comparable, decode_text
 
 # Expressions whose text and binary results must come out equal, by the server's own functions.
@@ -115,6 +117,21 @@ def test_the_binary_form_becomes_the_servers_text(connection: psycopg.Connection
     from_text, from_binary = canonical(text, 0, oid), canonical(binary, 1, oid)
     assert from_binary == from_text
     assert from_text == (text.rstrip() if oid == values.BPCHAR else text)
+
+
+def test_powers_of_two_and_of_ten_agree_with_the_server(connection: psycopg.Connection) -> None:
+    """Where the neighbours of a float lie at different distances, or halfway points are short decimals."""
+    doubles = [math.ldexp(sign, exponent) for exponent in range(-1074, 1024) for sign in (1.0, -1.0)]
+    doubles += [float(f"{digit}e{exponent}") for digit in range(1, 10) for exponent in range(-300, 300)]
+    singles = [math.ldexp(1.0, exponent) for exponent in range(-149, 128)]
+    for name, numbers, write in (("float8", doubles, float8_text), ("float4", singles, float4_text)):
+        shown = connection.execute(
+            psycopg.sql.SQL(
+                f"SELECT x::{name}::text FROM unnest(%s::text[]) WITH ORDINALITY u (x, n) ORDER BY n"
+            ),
+            [[repr(number) for number in numbers]],
+        ).fetchall()
+        assert [write(number).decode() for number in numbers] == [text for (text,) in shown]
 
 
 def test_random_values_agree_with_the_server(connection: psycopg.Connection) -> None:
