@@ -123,7 +123,9 @@ def executed_statement(query: str) -> str:
     """What ran: pg_stat_statements shows an EXECUTE under the text of its PREPARE, with the query id of the
     statement inside (it takes the source text of the cached plan)."""
     statement = pglast.parse_sql(query)[0].stmt
-    return str(RawStream()(statement.query)) if isinstance(statement, PrepareStmt) else query
+    if isinstance(statement, PrepareStmt) and statement.query is not None:
+        return str(RawStream()(statement.query))
+    return query
 
 
 def fingerprinted(rows: list[tuple[str, int]]) -> Counter[str]:
