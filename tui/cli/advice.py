@@ -117,18 +117,24 @@ def document(record: AdviceRecord) -> dict[str, Any]:
 
 
 def print_table(found: list[AdviceRecord]) -> None:
+    """A line a piece of advice; says so on stderr where there is none."""
+    from tui.cli import output
     from tui.cli.errors import notice
-    from tui.cli.output import console, table
     from tui.format import duration, one_line
 
     if not found:
         notice("no advice yet: run `pgcoach advise` after some traffic went through the proxy")
         return
-    shown = table(
-        "id", "kind", "state", "saves", "database", "title", numeric=("saves",), flexible=("title",)
+    columns = (
+        output.Column("id"),
+        output.Column("kind"),
+        output.Column("state"),
+        output.Column("saves", numeric=True),
+        output.Column("database", goes=1),
+        output.Column("title"),
     )
-    for record in found:
-        shown.add_row(
+    rows = [
+        (
             record.id,
             record.kind,
             record.state,
@@ -136,4 +142,6 @@ def print_table(found: list[AdviceRecord]) -> None:
             one_line(record.database),
             one_line(record.title),
         )
-    console().print(shown)
+        for record in found
+    ]
+    output.print_table(columns, rows)

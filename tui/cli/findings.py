@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from tui.cli.options import Json, Store, existing_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workload.model import Column, Finding, Query
 
 
@@ -23,7 +21,7 @@ def findings(*, store: Store = None, json: Json = False) -> None:
     if json:
         write_json([document(finding, queries.get(finding.query_id)) for finding in found])
     else:
-        print_table(found, queries)
+        print_table(found)
 
 
 def document(finding: Finding, query: Query | None) -> dict[str, Any]:
@@ -70,28 +68,32 @@ def qualified(column: Column) -> str:
     return ".".join(part for part in (column.schema, column.table, column.column) if part)
 
 
-def print_table(found: list[Finding], queries: Mapping[int, Query | None]) -> None:
+def print_table(found: list[Finding]) -> None:
+    """A line a finding; says so on stderr where there is none."""
+    from tui.cli import output
     from tui.cli.errors import notice
-    from tui.cli.output import console, table
     from tui.format import count, duration, one_line
 
     if not found:
         notice("no findings: nothing in the recorded traffic repeats itself wastefully")
         return
-    numbers = ("wasted", "calls", "units")
-    shown = table(
-        "id", "class", "confidence", *numbers, "title", "query", numeric=numbers, flexible=("title",)
+    columns = (
+        output.Column("class"),
+        output.Column("confidence", goes=2),
+        output.Column("wasted", numeric=True),
+        output.Column("calls", numeric=True),
+        output.Column("units", numeric=True, goes=1),
+        output.Column("title"),
     )
-    for finding in found:
-        query = queries.get(finding.query_id)
-        shown.add_row(
-            finding.id,
+    rows = [
+        (
             finding.cls,
             finding.confidence,
             duration(finding.wasted_ms),
             count(finding.calls),
             count(finding.units),
             one_line(finding.title),
-            one_line(query.query) if query else "",
         )
-    console().print(shown)
+        for finding in found
+    ]
+    output.print_table(columns, rows)

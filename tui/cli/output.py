@@ -1,17 +1,23 @@
-"""stdout: JSON for programs, tables for people."""
+"""stdout: JSON for programs, tables for people.
+
+A table on a terminal fits its width: first the columns of least interest go, then the last one is cut. In a
+pipe nothing is cut, so that grep and cut find whole lines.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from tui.format import clip
 
-WIDE = 1000
-"""Width of a table that goes to a pipe: nothing is folded, so that grep and cut find whole lines."""
+GAP = "  "
+LEAST_FLEXIBLE = 24
+"""Characters that the last column should have before other columns go."""
 
 
 def write_json(rows: Sequence[Any]) -> None:
@@ -23,26 +29,54 @@ def write_json(rows: Sequence[Any]) -> None:
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
 
 
-def console() -> Console:
-    """stdout for people. Rich honours NO_COLOR, FORCE_COLOR and TERM=dumb, and is plain in a pipe."""
-    from rich.console import Console
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    numeric: bool = False
+    goes: int = 0
+    """Columns with the highest number go first where there is no room; 0 never goes."""
 
-    terminal = sys.stdout.isatty()
-    return Console(file=sys.stdout, highlight=False, markup=False, width=None if terminal else WIDE)
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Prints the rows under their titles. The last column is the one that may be cut."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = layout(columns, rows, width)
+    if _colours():
+        lines[0] = f"\x1b[1m{lines[0]}\x1b[0m"
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
-def table(*columns: str, numeric: Sequence[str] = (), flexible: Sequence[str] = ()) -> Table:
-    """A plain table: numbers to the right, only the flexible columns give way on a narrow screen."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    built = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in columns:
-        built.add_column(
-            name,
-            justify="right" if name in numeric else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if name in flexible else None,
+def layout(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """The lines of the table, titles first; ``width`` None cuts nothing."""
+    table = [[column.title for column in columns], *map(list, rows)]
+    widths = [max(len(line[place]) for line in table) for place in range(len(columns))]
+    shown = list(range(len(columns)))
+    if width is not None:
+        last = min(widths[-1], LEAST_FLEXIBLE)
+        droppable = sorted(
+            (place for place in shown[:-1] if columns[place].goes),
+            key=lambda place: -columns[place].goes,
         )
-    return built
+        for place in droppable:
+            if _needed(widths, shown[:-1]) + last <= width:
+                break
+            shown.remove(place)
+        widths[-1] = min(widths[-1], max(1, width - _needed(widths, shown[:-1])))
+    return [
+        GAP.join(_cell(line[place], widths[place], columns[place].numeric) for place in shown).rstrip()
+        for line in table
+    ]
+
+
+def _needed(widths: Sequence[int], places: Sequence[int]) -> int:
+    return sum(widths[place] + len(GAP) for place in places)
+
+
+def _cell(text: str, width: int, numeric: bool) -> str:
+    text = clip(text, width)
+    return text.rjust(width) if numeric else text.ljust(width)
+
+
+def _colours() -> bool:
+    """Colour only for a terminal, and never against NO_COLOR (https://no-color.org) or TERM=dumb."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Order = Literal["total", "calls", "mean", "p95", "rows"]
 
+MOST_COUNTED = 2000
+"""Queries whose total time makes the whole that shares are of."""
+
 STORE_ORDER: dict[Order, str] = {
     "total": "total_ms",
     "calls": "calls",
@@ -43,10 +46,11 @@ def queries(
     begin = span_start(since, time.time())
     with OpenStore.open(existing_store(store), create=False) as opened:
         found = opened.queries(since=begin, order=STORE_ORDER[order], limit=limit)
+        total_ms = sum(query.total_ms for query in opened.queries(since=begin, limit=MOST_COUNTED))
     if json:
         write_json([document(query) for query in found])
     else:
-        print_table(found)
+        print_table(found, total_ms)
 
 
 def span_start(since: str | None, now: float) -> float | None:
@@ -76,21 +80,32 @@ def document(query: Query) -> dict[str, Any]:
     return fields
 
 
-def print_table(found: list[Query]) -> None:
+def print_table(found: list[Query], total_ms: float) -> None:
+    """A line a query, its share being of ``total_ms``; says so on stderr where there is none."""
+    from tui.cli import output
     from tui.cli.errors import notice
-    from tui.cli.output import console, table
     from tui.format import count, duration, one_line, percent
 
     if not found:
         notice("no queries in that span: is traffic going through the proxy?")
         return
-    total = sum(query.total_ms for query in found) or 1.0
-    numbers = ("total", "share", "calls", "mean", "p50", "p95", "p99", "rows", "errors")
-    shown = table(*numbers, "database", "query", numeric=numbers, flexible=("query",))
-    for query in found:
-        shown.add_row(
+    columns = (
+        output.Column("total", numeric=True),
+        output.Column("share", numeric=True, goes=2),
+        output.Column("calls", numeric=True),
+        output.Column("mean", numeric=True),
+        output.Column("p50", numeric=True, goes=4),
+        output.Column("p95", numeric=True),
+        output.Column("p99", numeric=True, goes=3),
+        output.Column("rows", numeric=True, goes=1),
+        output.Column("errors", numeric=True, goes=5),
+        output.Column("database", goes=6),
+        output.Column("query"),
+    )
+    rows = [
+        (
             duration(query.total_ms),
-            percent(query.total_ms / total),
+            percent(query.total_ms / total_ms if total_ms else 0.0),
             count(query.calls),
             duration(query.mean_ms),
             duration(query.p50_ms),
@@ -101,4 +116,6 @@ def print_table(found: list[Query]) -> None:
             one_line(query.database),
             one_line(query.query),
         )
-    console().print(shown)
+        for query in found
+    ]
+    output.print_table(columns, rows)
