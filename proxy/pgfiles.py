@@ -85,7 +85,9 @@ def password_from_file(file: Path, host: str, port: int, database: str, user: st
 
 def _pgpass_fields(line: str) -> list[str]:
     """Fields between colons; backslash makes the next character literal."""
-    fields, current, i = [], [], 0
+    fields: list[str] = []
+    current: list[str] = []
+    i = 0
     while i < len(line):
         if line[i] == "\\" and i + 1 < len(line):
             i += 1

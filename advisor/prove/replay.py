@@ -12,6 +12,11 @@ from psycopg.rows import TupleRow
 
 from advisor.prove.compare import Result
 
+_INT2, _INT4, _INT8 = 21, 23, 20
+_INTEGER_BITS = {_INT2: 15, _INT4: 31, _INT8: 63}
+_NEXT_INTEGER = {_INT2: _INT4, _INT4: _INT8, _INT8: 0}
+"""Beyond bigint the server infers the type."""
+
 
 class TextParameter:
     """A value as text and the type it is sent as; 0 lets the server infer it."""
@@ -39,6 +44,33 @@ class _TextParameterDumper(Dumper):
 
     def dump(self, obj: TextParameter) -> Buffer:
         return obj.text.encode()
+
+
+def widened_oids(calls: Sequence[Sequence[str | None]], oids: Sequence[int]) -> tuple[int, ...]:
+    """``oids`` with integer types made wide enough for the values of all ``calls``.
+
+    A driver picks the type by the value (psycopg sends 7 as smallint and 70000 as integer), and a finding
+    knows the types of one call only.
+    """
+    wide = list(oids)
+    for position, oid in enumerate(oids):
+        if oid not in _INTEGER_BITS:
+            continue
+        for call in calls:
+            value = call[position] if position < len(call) else None
+            if value is None:
+                continue
+            try:
+                number = int(value)
+            except ValueError:
+                break
+            while wide[position] and not _fits(number, wide[position]):
+                wide[position] = _NEXT_INTEGER[wide[position]]
+    return tuple(wide)
+
+
+def _fits(number: int, oid: int) -> bool:
+    return -(1 << _INTEGER_BITS[oid]) <= number < 1 << _INTEGER_BITS[oid]
 
 
 async def run(

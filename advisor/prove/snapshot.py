@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
@@ -22,7 +23,7 @@ from advisor.propose.child import ParameterType, ServerFacts
 from advisor.propose.orm import guess_relation, orm_fix
 from advisor.propose.sqltree import UnsupportedStatementError
 from advisor.prove.compare import Call, Result, Verdict, compare
-from advisor.prove.replay import TextParameter, array_text, run
+from advisor.prove.replay import TextParameter, array_text, run, widened_oids
 from advisor.prove.statement_facts import foreign_key_direction, statement_facts
 from proxy.dsn import Dsn
 from workload.detect.orm import orm_of
@@ -62,6 +63,7 @@ async def batch_advice(finding: Finding, query_text: str, target: str | Dsn) -> 
 
     if not finding.sample_calls:
         return rejected(NO_SAMPLES)
+    finding = replace(finding, sample_oids=widened_oids(finding.sample_calls, finding.sample_oids))
     conninfo = target if isinstance(target, str) else target.conninfo()
     try:
         connection = await AsyncConnection.connect(

@@ -120,7 +120,8 @@ class Completion:
                 # The portal had run to its end: the server did nothing, and does not count it either.
                 return
             portal.finished = True
-            portal.open_select = execution.outcome == Outcome.OK and tag.startswith(b"SELECT ")
+            counts_later = execution.outcome == Outcome.OK and tag.startswith(b"SELECT ")
+            portal.open_rows = execution.rows if counts_later else -1
         self._state.delivery.add(execution)
         if tag == b"ROLLBACK":
             self._rolled_back = True
@@ -206,14 +207,27 @@ class Completion:
         """The transaction is rolled back over an open portal.
 
         PostgreSQL drops it without ExecutorEnd (``AtAbort_Portals`` in portalmem.c), so that
-        pg_stat_statements never counts it, not even a SELECT that the client read to its end. We do report
-        that one, because the client saw it succeed, and count the difference.
+        pg_stat_statements never counts it, not even a SELECT that the client read to its end. We did report
+        that one, because the client saw it succeed, and take it back.
         """
         if portal.suspended is not None:
             self.close_portal(portal, Outcome.ABORTED)
-        if portal.open_select:
-            portal.open_select = False
-            self._state.observer.count("uncounted_by_server")
+        if portal.open_rows >= 0:
+            self._take_back(portal)
+
+    def _take_back(self, portal: Portal) -> None:
+        state = self._state
+        statement = portal.statement
+        rows = portal.open_rows
+        portal.open_rows = -1
+        state.observer.count("uncounted_by_server")
+        if statement is None:
+            return
+        execution = Execution(state.session, Kind.EXTENDED, statement.sql, statement.sql_length, state.now)
+        execution.rows = rows
+        if statement.executes:
+            self._execute_text(statement.executes, execution)
+        state.observer.taken_back(execution)
 
     def _end_portals(self) -> None:
         """The transaction ended, and all portals with it."""

@@ -217,6 +217,13 @@ class Observer(Protocol):
     def executed(self, execution: Execution) -> None:
         """A statement is complete. Executions of one window are delivered in order, at its end."""
 
+    def taken_back(self, execution: Execution) -> None:
+        """A SELECT that is reported as OK (before, or at the end of this window) is no call to the server.
+
+        Its transaction failed while its portal was open; pg_stat_statements never counts it. Only session,
+        sql, ordinal and rows of ``execution`` mean something.
+        """
+
     def session_closed(self, session: Session, now: float) -> None:
         """The session ended, for whatever reason; every pending execution was delivered before."""
 

@@ -38,7 +38,7 @@ class Statement:
 class Portal:
     """A bound statement. It keeps its statement even if the name comes to mean another one."""
 
-    __slots__ = ("bytes_in", "finished", "head", "net", "open_select", "statement", "suspended")
+    __slots__ = ("bytes_in", "finished", "head", "net", "open_rows", "statement", "suspended")
 
     def __init__(self, statement: Statement | None, head: Bind, bytes_in: int) -> None:
         self.statement = statement
@@ -53,8 +53,9 @@ class Portal:
         """Seconds of service in the fetches so far."""
         self.finished = False
         """It ran to its end: executing it again is no new call."""
-        self.open_select = False
-        """A SELECT that ran to its end, which the server's statistics count when the portal is dropped."""
+        self.open_rows = -1
+        """Rows of a SELECT that ran to its end, which the server's statistics count when the portal is
+        dropped; -1 when there is none."""
 
 
 T = TypeVar("T")

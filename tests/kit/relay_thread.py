@@ -52,6 +52,8 @@ class Recording:
     def executed(self, execution: Execution) -> None:
         self.executions.append(execution)
 
+    def taken_back(self, execution: Execution) -> None: ...
+
     def session_closed(self, session: Session, now: float) -> None:
         self.closed.append(session)
 

@@ -1,7 +1,8 @@
 """Protocol messages as bytes, and conversations as tests write them down.
 
-    script >> client(Query("select 1")) >> server(RowDescription("a"), DataRow("1"), Complete("SELECT 1"), Z())
-    script << ran("select 1", rows=1)
+script >> client(Query("select 1"))
+script >> server(RowDescription("a"), DataRow("1"), Complete("SELECT 1"), Z())
+script << ran("select 1", rows=1)
 """
 
 from __future__ import annotations
@@ -206,6 +207,7 @@ class Recorder:
         self.counters: dict[str, int] = {}
         self.opened: list[Session] = []
         self.closed: list[tuple[Session, float]] = []
+        self.taken: list[Execution] = []
 
     def session_opened(self, session: Session) -> None:
         self.opened.append(session)
@@ -215,6 +217,9 @@ class Recorder:
 
     def session_closed(self, session: Session, now: float) -> None:
         self.closed.append((session, now))
+
+    def taken_back(self, execution: Execution) -> None:
+        self.taken.append(execution)
 
     def count(self, counter: str, amount: int = 1) -> None:
         self.counters[counter] = self.counters.get(counter, 0) + amount

@@ -17,6 +17,7 @@ from textual.pilot import Pilot
 
 from advisor.model import Advice, BatchCandidate, IndexCandidate, IndexKey, Proof, QueryGain
 from tui.app import PgcoachApp
+from tui.app.picture import settle
 from workload.capture.histogram import Histogram
 from workload.model import AdviceRecord, Column, Finding, Sample
 from workload.store import Store
@@ -347,9 +348,7 @@ class Driver:
 
     async def settle(self) -> None:
         """Until no worker runs and every message that workers sent was handled."""
-        for _ in range(3):
-            await self.app.workers.wait_for_complete()
-            await self.pilot.pause()
+        await settle(self.pilot)
 
     async def type(self, text: str) -> None:
         """Types a text; ``press`` takes a plus sign or a colon for something else."""

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from textual.pilot import Pilot
 
 from tui.app.application import PgcoachApp
+from tui.app.screens.base import StoreScreen
 from tui.cli import errors
 from tui.cli.options import Store, existing_store
 from workload.store import Store as OpenStore
@@ -45,13 +47,24 @@ async def take(location: str, keys: list[str], width: int, height: int, theme: s
     app = PgcoachApp(location, now=lambda: now, refresh_seconds=None)
     async with app.run_test(size=(width, height)) as pilot:
         app.theme = theme
-        for key in ("", *keys):
-            if key:
-                await pilot.press(key)
-            for _ in range(3):
-                await app.workers.wait_for_complete()
-                await pilot.pause()
+        await settle(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await settle(pilot)
         return app.export_screenshot(title="pgcoach")
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Returns when no worker runs and what they brought is on the screen."""
+    app = pilot.app
+    while True:
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        busy = isinstance(app.screen, StoreScreen) and app.screen.busy
+        if not busy and all(worker.is_finished for worker in app.workers):
+            # Once more, so that what was just placed is laid out and painted.
+            await pilot.pause()
+            return
 
 
 if __name__ == "__main__":

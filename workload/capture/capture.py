@@ -162,26 +162,11 @@ class Capture:
         if outcome is Outcome.SKIPPED or outcome is Outcome.ABORTED:
             self.count("executions.skipped" if outcome is Outcome.SKIPPED else "executions.aborted")
             return
-        session = execution.session
-        key = (
-            execution.sql,
-            session.database,
-            session.client_encoding,
-            session.standard_conforming_strings,
-            execution.sql_length > len(execution.sql),
-        )
-        uses = self._texts.get(key)
-        if uses is None:
-            uses = self._learn(key)
-        if not uses:
+        use = self._use(execution)
+        if use is None:
             return
-        ordinal = execution.ordinal
-        if ordinal >= len(uses):
-            # The server found more statements in the text than the lexer (or the text was cut off).
-            self.count("lost.ordinals")
-            ordinal = len(uses) - 1
-        use = uses[ordinal]
         statement = use.statement
+        session = execution.session
         tag = execution.tag
         if tag.startswith((b"PREPARE", b"DEALLOCATE")) and not _counts(tag, session):
             return
@@ -213,6 +198,39 @@ class Capture:
         if name and name not in statement.applications and len(statement.applications) < MAX_APPLICATIONS:
             statement.applications.add(name)
         self._values(execution, use, duration_us)
+
+    def _use(self, execution: Execution) -> _Use | None:
+        """The statement that ran, None where the table of statements is full."""
+        session = execution.session
+        key = (
+            execution.sql,
+            session.database,
+            session.client_encoding,
+            session.standard_conforming_strings,
+            execution.sql_length > len(execution.sql),
+        )
+        uses = self._texts.get(key)
+        if uses is None:
+            uses = self._learn(key)
+        if not uses:
+            return None
+        ordinal = execution.ordinal
+        if ordinal >= len(uses):
+            # The server found more statements in the text than the lexer (or the text was cut off).
+            self.count("lost.ordinals")
+            ordinal = len(uses) - 1
+        return uses[ordinal]
+
+    def taken_back(self, execution: Execution) -> None:
+        """The server does not count it, so neither do we; its time was real and stays."""
+        use = self._use(execution)
+        if use is not None:
+            statement = use.statement
+            statement.calls -= 1
+            statement.rows -= execution.rows
+            if not statement.touched:
+                statement.touched = True
+                self._touched.append(statement)
 
     # Once a second
 

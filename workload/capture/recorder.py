@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -37,6 +38,8 @@ WORKERS_LEAVE: Final = 5.0
 """Seconds that workers have to send their last deltas after the recorder was told to end."""
 PRUNE_EVERY: Final = 600.0
 COMPLAIN_EVERY: Final = 60.0
+_TURNS_TO_SERVE: Final = 10
+"""Turns that an event loop takes at most from accept() to the first line of ``serve``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,15 @@ def _remove_socket(config: RecorderConfig) -> None:
         Path(config.socket_path).unlink(missing_ok=True)
 
 
+async def _accept_waiting(server: asyncio.Server) -> None:
+    """Take in the workers that connected before we were told to stop: they may hold all that was counted."""
+    deadline = time.monotonic() + WORKERS_LEAVE
+    while select.select(server.sockets, [], [], 0)[0] and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    for _ in range(_TURNS_TO_SERVE):
+        await asyncio.sleep(0)
+
+
 class Recorder:
     """Connections in, transactions out."""
 
@@ -168,6 +180,7 @@ class Recorder:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._interval)
             await self._write()
+        await _accept_waiting(server)
         if self._connections:
             await asyncio.wait(set(self._connections), timeout=WORKERS_LEAVE)
         server.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from advisor.prove.replay import TextParameter, array_text, run
+from advisor.prove.replay import TextParameter, array_text, run, widened_oids
 
 ODD = [
     "",
@@ -52,3 +52,22 @@ async def test_null_and_percent_signs(shop: str) -> None:
     async with await psycopg.AsyncConnection.connect(shop) as connection:
         result = await run(connection, "SELECT $1::int IS NULL, 7 % 4, '%s'", [None])
     assert result.rows == ((b"t", b"3", b"%s"),)
+
+
+@pytest.mark.parametrize(
+    ("calls", "oids", "wide"),
+    [
+        ([("7",), ("70000",)], (21,), (23,)),
+        ([("7",), ("5000000000",)], (21,), (20,)),
+        ([("7",), (None,)], (21,), (21,)),
+        ([("-32768",)], (21,), (21,)),
+        ([("9223372036854775808",)], (20,), (0,)),
+        ([("x", "70000")], (25, 21), (25, 23)),
+        ([("x",)], (21,), (21,)),
+        ([("1",)], (21, 21), (21, 21)),
+    ],
+)
+def test_integer_types_hold_the_values_of_all_calls(
+    calls: list[tuple[str | None, ...]], oids: tuple[int, ...], wide: tuple[int, ...]
+) -> None:
+    assert widened_oids(calls, oids) == wide

@@ -437,6 +437,7 @@ def test_a_select_that_the_server_will_not_count_is_reported_and_counted(script:
     script >> client(Parse("bad"), Sync, Parse("bad"), Sync)
     script >> server(Error("42601"), Z("E"), Error("25P02"), Z("E")) << [ran("bad"), ran("bad")]
     assert script.observer.counters == {"uncounted_by_server": 1}
+    assert [(taken.sql, taken.rows) for taken in script.observer.taken] == [(b"select 1", 1)]
 
 
 def test_a_select_whose_portal_was_replaced_is_counted_by_the_server(script: Script) -> None:

@@ -310,3 +310,15 @@ def test_array_parameters_have_a_length(capture: Capture) -> None:
         step for unit in flushed(capture, 2.0).units + flushed(capture, 20.0).units for step in unit.steps
     ]
     assert sorted({step.list_length for step in steps}) == [2, 4]
+
+
+def test_a_select_taken_back_is_no_call(capture: Capture) -> None:
+    """In the same second, and after the call was already sent."""
+    capture.executed(execution("select 1", rows=3))
+    capture.taken_back(execution("select 1", rows=3))
+    assert by_shape(flushed(capture))["select $1"].calls == 0
+    capture.executed(execution("select 1", rows=3))
+    flushed(capture)
+    capture.taken_back(execution("select 1", rows=3))
+    (delta,) = flushed(capture).statements
+    assert (delta.calls, delta.rows, delta.timed_calls) == (-1, -3, 0)

@@ -335,3 +335,25 @@ async def test_sigterm_ends_the_process_with_everything_written(tmp_path: Path, 
         assert store.meta("upstream") == "host=h"
         assert store.samples(1) == []
     assert path.exists() is inherited
+
+
+async def test_workers_that_wait_in_the_backlog_are_heard_before_the_end(tmp_path: Path) -> None:
+    """Told to stop before it ever accepted: what workers had sent by then is written all the same."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "r.sock"))
+    listening.listen()
+    worker = socket.socket(socket.AF_UNIX)
+    worker.connect(str(tmp_path / "r.sock"))
+    capture = Capture(1, KEY, "none")
+    capture.executed(execution("select 1", 1.0))
+    frame = capture.flush(2.0, EPOCH)
+    worker.sendall(len(frame).to_bytes(4, "big") + frame)
+    worker.close()
+    with Store.open(tmp_path / "store.db") as store:
+        recorder = Recorder(store, None, 0.01)
+        stop = asyncio.Event()
+        stop.set()
+        listening.setblocking(False)
+        server = await asyncio.start_unix_server(recorder.serve, sock=listening)
+        assert await recorder.run(server, stop) == 0
+        assert calls(store) == {"select $1": 1}

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from advisor.scratch import ScratchServer
 from proxy.dsn import parse_dsn
-from proxy.observe.execution import Session
+from proxy.observe.execution import Execution, Session
 from tests.kit.relay_thread import RelayThread, eventually
 from workload.capture.capture import Capture
 from workload.capture.messages import Delta
@@ -66,6 +66,8 @@ class Watcher(Capture):
     def session_opened(self, session: Session) -> None:
         super().session_opened(session)
         self.opened += 1
+
+    def taken_back(self, execution: Execution) -> None: ...
 
     def session_closed(self, session: Session, now: float) -> None:
         super().session_closed(session, now)

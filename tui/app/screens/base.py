@@ -76,6 +76,11 @@ class StoreScreen(Screen[None], Generic[Data]):
         return cast("PgcoachApp", self.app)
 
     @property
+    def busy(self) -> bool:
+        """Whether a reading is under way, or came and is not shown yet."""
+        return self._loading
+
+    @property
     def reader(self) -> Reader:
         return self.pgcoach.reader
 
