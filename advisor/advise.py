@@ -32,7 +32,7 @@ from advisor.prove.snapshot import batch_advice
 from advisor.prove.statements import StatementError, make_explainable
 from advisor.prove.whatif import WhatIf, WhatIfError, WhatIfMode, open_what_if
 from proxy.dsn import Dsn, DsnError, parse_dsn
-from workload.model import AdviceRecord, Query, Sample
+from workload.model import AdviceRecord, Column, Finding, Query, Sample
 from workload.store import Store
 
 MAX_CANDIDATES = 60
@@ -216,7 +216,15 @@ class _Run:
     # N+1 ----------------------------------------------------------------------------------------------
 
     async def batches(self) -> None:
-        for finding in self.store.findings(self.catalog.database):
+        advised: set[tuple[int, Column]] = set()
+        for finding in sorted(self.store.findings(self.catalog.database), key=_most_certain_first):
+            loop = (finding.query_id, finding.child)
+            if finding.confidence == "low":
+                self.rejections.append((finding.title, "repetition alone does not show that it is a loop"))
+                continue
+            if loop in advised:
+                self.rejections.append((finding.title, "the same statement for another finding covers it"))
+                continue
             query = self.queries.get(finding.query_id) or self.store.query(finding.query_id)
             if query is None:
                 self.rejections.append((finding.title, "its query is no longer in the store"))
@@ -234,6 +242,7 @@ class _Run:
             if isinstance(result, Rejection):
                 self.rejections.append((result.what, result.reason))
             else:
+                advised.add(loop)
                 self.advice.append(result)
 
     # The store ----------------------------------------------------------------------------------------
@@ -279,6 +288,10 @@ def _nothing_captured(store: Store, database: str) -> str:
     others = sorted({query.database for query in store.queries(order="total_ms", limit=500)})
     seen = f"; this store has queries of {', '.join(others)}" if others else ""
     return f"nothing was captured for database {database}{seen}: send its traffic through the proxy"
+
+
+def _most_certain_first(finding: Finding) -> tuple[int, float, str]:
+    return (("high", "medium", "low").index(finding.confidence), -finding.wasted_ms, finding.id)
 
 
 def _record(advice: Advice, now: float) -> AdviceRecord:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
 from msgspec.structs import replace
 
 from advisor.advise import SUPERSEDED, AdviseError, AdviseReport, advise, load_advice
-from advisor.model import Advice, IndexCandidate
+from advisor.model import Advice, BatchCandidate, IndexCandidate
 from advisor.scratch import ScratchServer
 from proxy.dsn import parse_dsn
+from workload.model import Column, Finding
 from workload.store import Store
 
 AddQuery = Callable[..., int]
@@ -324,6 +326,51 @@ async def test_progress_is_told(warehouse: str, store: Store, add_query: AddQuer
     await advise(store, warehouse, own_server=True, progress=said.append)
     assert said[0].startswith("reading the catalog")
     assert any("ix_lines_product_id" in message for message in said)
+
+
+def loop(query_id: int, database: str, **changes: Any) -> Finding:
+    values: dict[str, Any] = {
+        "id": "1",
+        "cls": "n_plus_one_read",
+        "confidence": "high",
+        "title": "lines by product_id",
+        "database": database,
+        "query_id": query_id,
+        "fingerprint": "f" * 16,
+        "parent_query_id": None,
+        "parent_fingerprint": None,
+        "child": Column(schema="public", table="lines", column="product_id"),
+        "parent": Column(),
+        "first_seen": 1.0,
+        "last_seen": 2.0,
+        "units": 3,
+        "calls": 60,
+        "wasted_ms": 100.0,
+        "evidence": {},
+        "sample_calls": tuple((str(key),) for key in range(1, 21)),
+        "sample_oids": (23,),
+    }
+    return Finding(**{**values, **changes})
+
+
+async def test_one_loop_gets_one_statement_and_mere_repetition_none(
+    warehouse: str, store: Store, add_query: AddQuery
+) -> None:
+    database = name_of(warehouse)
+    query = add_query(database, "SELECT no, quantity FROM lines WHERE product_id = $1", ("17",), oids=(23,))
+    store.merge_finding(
+        loop(query, database, id="1", confidence="medium", title="no parent seen", wasted_ms=900.0)
+    )
+    store.merge_finding(loop(query, database, id="2", title="for each product"))
+    store.merge_finding(
+        loop(query, database, id="3", cls="repeated_query", confidence="low", title="repeated")
+    )
+    report = await advise(store, warehouse, own_server=True)
+    batches = [advice for advice in report.advice if isinstance(advice.candidate, BatchCandidate)]
+    assert [advice.candidate.finding_id for advice in batches] == ["2"]  # type: ignore[union-attr]
+    why = reasons(report)
+    assert why["no parent seen"] == ["the same statement for another finding covers it"]
+    assert why["repeated"] == ["repetition alone does not show that it is a loop"]
 
 
 def without_time(advice: Advice) -> Advice:
