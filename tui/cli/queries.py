@@ -17,6 +17,9 @@ Order = Literal["total", "calls", "mean", "p95", "rows"]
 MOST_COUNTED = 2000
 """Queries whose total time makes the whole that shares are of."""
 
+TABLE_ROWS = 50
+EVERYTHING = 1_000_000_000
+
 STORE_ORDER: dict[Order, str] = {
     "total": "total_ms",
     "calls": "calls",
@@ -34,7 +37,9 @@ def queries(
         str | None, Parameter(help="Only the last 90s, 15m, 2h, 1d … Default: all that the store has.")
     ] = None,
     order: Annotated[Order, Parameter(help="What comes first.")] = "total",
-    limit: Annotated[int, Parameter(help="How many, at most.")] = 50,
+    limit: Annotated[
+        int | None, Parameter(help=f"How many, at most. Default: {TABLE_ROWS} in the table, all as JSON.")
+    ] = None,
 ) -> None:
     """The queries that ran, the most expensive first.
 
@@ -45,7 +50,8 @@ def queries(
 
     begin = span_start(since, time.time())
     with OpenStore.open(existing_store(store), create=False) as opened:
-        found = opened.queries(since=begin, order=STORE_ORDER[order], limit=limit)
+        most = (EVERYTHING if json else TABLE_ROWS) if limit is None else limit
+        found = opened.queries(since=begin, order=STORE_ORDER[order], limit=most)
         total_ms = sum(query.total_ms for query in opened.queries(since=begin, limit=MOST_COUNTED))
     if json:
         write_json([document(query) for query in found])

@@ -11,6 +11,7 @@ import pytest
 
 from tui.cli import main
 from workload.store import Store
+from workload.store.writing import Batch, Increment, NewQuery
 
 Pgcoach = Callable[..., tuple[int, str, str]]
 
@@ -220,3 +221,17 @@ def test_advise_without_a_reachable_target(pgcoach: Pgcoach, store_path: Path, t
     assert code in (2, 3)
     assert out == ""
     assert "Traceback" not in err
+
+
+def test_json_has_all_queries_and_the_table_the_first(pgcoach: Pgcoach, tmp_path: Path) -> None:
+    path = tmp_path / "many.db"
+    with Store.open(path) as store:
+        ids = store.define_queries(
+            [NewQuery("shop", f"{n:016x}", f"SELECT {n}", "select", (), False, 1.0) for n in range(120)]
+        )
+        batch = Batch(at=1_800_000_000.0)
+        for id in ids:
+            batch.add(Increment(id, batch.at, calls=1))
+        store.write(batch)
+    assert len(json.loads(pgcoach("queries", "--json", "--store", path)[1])) == 120
+    assert pgcoach("queries", "--store", path)[1].count("SELECT") == 50
