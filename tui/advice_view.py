@@ -35,7 +35,7 @@ class Section:
     title: str
     lines: tuple[str, ...]
     language: str = ""
-    """sql or python where the lines are code, which is shown as it is; empty for prose."""
+    """postgresql or python where the lines are code, which is shown as it is; empty for prose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ def advice_view(record: AdviceRecord) -> AdviceView:
     advice = read_advice(record)
     candidate = advice.candidate
     if isinstance(candidate, IndexCandidate):
-        change = Section("Change", _lines(advice.ddl), "sql")
+        change = Section("Change", _lines(advice.ddl), "postgresql")
         instead = None
         why = _index_reasons(candidate, advice)
     else:
-        change = Section("Batched statement", _lines(pretty(candidate.batched)), "sql")
-        instead = Section("Instead of many of", _lines(pretty(candidate.original)), "sql")
+        change = Section("Batched statement", _lines(pretty(candidate.batched)), "postgresql")
+        instead = Section("Instead of many of", _lines(pretty(candidate.original)), "postgresql")
         why = _batch_reasons(candidate)
     return AdviceView(
         id=advice.id,
@@ -171,7 +171,7 @@ def _care(advice: Advice) -> tuple[Section, ...]:
     if advice.lock_note:
         sections.append(Section("Locks", (one_line(advice.lock_note),)))
     if advice.rollback:
-        sections.append(Section("Way back", _lines(advice.rollback), "sql"))
+        sections.append(Section("Way back", _lines(advice.rollback), "postgresql"))
     return tuple(sections)
 
 

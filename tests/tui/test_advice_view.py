@@ -23,7 +23,7 @@ def test_an_index_says_what_why_how_proved_and_how_to_undo(records: dict[str, Ad
     assert view.change.lines == (
         "CREATE INDEX CONCURRENTLY products_category_id_id_idx ON public.products (category_id, id);",
     )
-    assert view.change.language == "sql"
+    assert view.change.language == "postgresql"
     assert view.instead is None
     assert [section.title for section in view.why] == ["Why", "Proof"]
     assert "Index: 21.0 MB beside a table of 125 MB, 1,000,000 rows." in view.why[-1].lines

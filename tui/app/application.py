@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from tui.app.reading import Reader
 from tui.app.screens.export import ExportScreen
@@ -82,6 +84,24 @@ class PgcoachApp(App[None]):
 
     def on_unmount(self) -> None:
         self.reader.close()
+
+    @property
+    def failure(self) -> Exception | None:
+        """The defect that ended the application; None when it ended as it should."""
+        error = self._exception
+        if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
+            return error.error
+        return error
+
+    def _fatal_error(self) -> None:
+        """Ends without Textual's own report: it prints local variables, which hold production data.
+
+        Whoever runs the application reports ``failure``; PGCOACH_DEBUG=1 brings the full report back.
+        """
+        if os.environ.get("PGCOACH_DEBUG"):
+            super()._fatal_error()
+        else:
+            self._close_messages_no_wait()
 
     def action_back_or_quit(self) -> None:
         """`q` leaves a detail screen; on the first level it ends the application."""

@@ -55,9 +55,9 @@ async def take(location: str, keys: list[str], width: int, height: int, theme: s
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Returns when no worker runs and what they brought is on the screen."""
+    """Returns when no worker runs and what they brought is on the screen, or when the application failed."""
     app = pilot.app
-    while True:
+    while app._exception is None:
         await app.workers.wait_for_complete()
         await pilot.pause()
         busy = isinstance(app.screen, StoreScreen) and app.screen.busy

@@ -20,4 +20,6 @@ def tui(*, store: Store = None, target: Target = None) -> int:
 
     app = PgcoachApp(store_location(store), target=target)
     app.run()
+    if app.failure is not None:
+        raise app.failure
     return app.return_code or 0

@@ -6,7 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+from textual.worker import WorkerFailed
+
 from tui.app.screens.advice import AdviceScreen
+from tui.app.screens.queries import QueriesScreen
 from tui.app.screens.query import QueryScreen
 from tui.app.widgets.table import ListTable
 from workload.store import Store
@@ -126,6 +130,25 @@ async def test_a_decision_that_cannot_be_written_is_told(open_app: Any, store_pa
         await driver.press("a")
         assert any("not saved: There is no advice" in note.message for note in driver.app._notifications)
         assert driver.app.is_running
+
+
+@pytest.mark.parametrize("where", ["load", "show"])
+async def test_a_defect_ends_it_without_showing_data(
+    open_app: Any, store_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        card_number = "4711"
+        raise ValueError(card_number)
+
+    monkeypatch.delenv("PGCOACH_DEBUG", raising=False)
+    monkeypatch.setattr(QueriesScreen, where, broken)
+    driver = None
+    with pytest.raises((ValueError, WorkerFailed)):
+        async with open_app(store_path) as driver:
+            await driver.press("2")
+    assert driver is not None
+    assert isinstance(driver.app.failure, ValueError)
+    assert driver.app._exit_renderables == []
 
 
 async def test_texts_from_the_wire_are_no_markup(open_app: Any, store_path: Path) -> None:

@@ -57,7 +57,7 @@ class QueryScreen(DetailScreen[QueryDetail]):
         now = self.now
         self.query_one("#numbers", Panel).set_lines(query_text.numbers(data, now))
         self.query_one("#sql", Panel).set_text(
-            printable(data.query.query) if self.raw else self._pretty[1], "sql"
+            printable(data.query.query) if self.raw else self._pretty[1], "postgresql"
         )
         self.query_one("#latency", Chart).draw(
             lambda width, _height: query_text.histogram(data.latencies, width)
@@ -66,7 +66,7 @@ class QueryScreen(DetailScreen[QueryDetail]):
             lambda width, _height: query_text.traffic(data.points, width, 3, now)
         )
         self.query_one("#samples", Panel).set_lines(
-            query_text.sample_lines(data.query, data.samples), "sql" if data.samples else ""
+            query_text.sample_lines(data.query, data.samples), "postgresql" if data.samples else ""
         )
         self.query_one("#related", Panel).set_lines(query_text.related(data))
 
