@@ -230,19 +230,20 @@ def _addresses(options: dict[str, str]) -> tuple[Address, ...]:
         raise DsnError(f"{len(ports)} ports for {len(hosts)} hosts: give one for all or one each")
     addresses = []
     for i, (host, port) in enumerate(zip(hosts, ports, strict=True)):
-        number = _port(port)
+        number = _port(port, host)
         address = numeric[i].strip() if numeric else ""
         host = host.strip()
         addresses.append(Address(host if host or address else _default_host(number), number, address))
     return tuple(addresses)
 
 
-def _port(text: str) -> int:
+def _port(text: str, host: str) -> int:
     text = text.strip()
     if not text:
         return DEFAULT_PORT
     if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 65535:
-        raise DsnError(f"port {text!r} is not a number from 1 to 65535")
+        # Not repeated: in postgresql://u:p/w@h it is the beginning of a password (with a host named u).
+        raise DsnError(f"the port of host {host!r} is not a number from 1 to 65535")
     return int(text)
 
 

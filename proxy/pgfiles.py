@@ -12,6 +12,7 @@ from proxy.conninfo import KEYWORDS, DsnError
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
+    """``HOME`` or, without one, what the system knows of the user (``pqGetHomeDirectory`` in fe-connect.c)."""
     if home := environ.get("HOME"):
         return Path(home)
     try:
@@ -21,6 +22,11 @@ def home_directory(environ: Mapping[str, str]) -> Path:
 
 
 def read_service(name: str, explicit_file: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The options of a service: from the user's file (or the one named), else from the system's.
+
+    Raises:
+        DsnError: a file that cannot be read or understood, or no such service in any.
+    """
     files = []
     if user_file := explicit_file or environ.get("PGSERVICEFILE", ""):
         files.append(Path(user_file))
@@ -33,7 +39,8 @@ def read_service(name: str, explicit_file: str, environ: Mapping[str, str]) -> d
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
-            raise DsnError(f"cannot read service file {file}: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise DsnError(f"cannot read service file {file}: {reason}") from None
         options = _service_section(name, text, file)
         if options is not None:
             return options
@@ -56,14 +63,18 @@ def _service_section(name: str, text: str, file: Path) -> dict[str, str] | None:
         if options is None:
             continue
         key, equals, value = line.partition("=")
-        if not equals or key not in KEYWORDS or key == "service":
+        if not equals or key not in KEYWORDS or key in ("service", "servicefile"):
             raise DsnError(f"{file} line {number}: not a connection option")
         options.setdefault(key, value)
     return options
 
 
 def password_from_file(file: Path, host: str, port: int, database: str, user: str) -> str | None:
-    """First matching line of a password file; one that others may read is ignored, as libpq does."""
+    """First matching line of a password file; one that others may read is ignored, as libpq does.
+
+    None where nothing matches, and for a file that is not there or not readable (``passwordFromFile`` in
+    fe-connect.c).
+    """
     try:
         mode = file.stat().st_mode
         if not stat.S_ISREG(mode) or mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -84,7 +95,7 @@ def password_from_file(file: Path, host: str, port: int, database: str, user: st
 
 
 def _pgpass_fields(line: str) -> list[str]:
-    """Fields between colons; backslash makes the next character literal."""
+    """Fields between colons; backslash makes the next character literal. A sixth one is a comment."""
     fields: list[str] = []
     current: list[str] = []
     i = 0
@@ -92,7 +103,7 @@ def _pgpass_fields(line: str) -> list[str]:
         if line[i] == "\\" and i + 1 < len(line):
             i += 1
             current.append(line[i])
-        elif line[i] == ":" and len(fields) < 4:
+        elif line[i] == ":":
             fields.append("".join(current))
             current = []
         else:

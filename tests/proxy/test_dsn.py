@@ -147,7 +147,9 @@ def test_errors_say_what_is_wrong(text: str, message: str, home: dict[str, str])
         parse_dsn(text, home)
 
 
-@pytest.mark.parametrize("text", ["host=h password=se cret", "postgresql://u:se%zzcret@h/"])
+@pytest.mark.parametrize(
+    "text", ["host=h password=se cret", "postgresql://u:se%zzcret@h/", "postgresql://u:cret/x@h/db"]
+)
 def test_errors_do_not_repeat_a_password(text: str, home: dict[str, str]) -> None:
     with pytest.raises(DsnError) as caught:
         parse_dsn(text, home)
