@@ -14,8 +14,9 @@ import msgspec
 import structlog
 
 from proxy.dsn import Dsn
+from workload.capture.known import KnownQuery, Origin
 from workload.capture.messages import Unit
-from workload.capture.pending import KnownQuery, Origin, Pending
+from workload.capture.pending import Pending
 from workload.catalog import Catalog, load_catalog
 from workload.detect.nplusone import detect
 from workload.model import Finding

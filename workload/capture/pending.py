@@ -1,9 +1,8 @@
 """What the recorder has taken in and not yet written.
 
-Statements of workers are joined to queries (a fingerprint in a database); counts are added up by query and
-by bucket of the store, so that an interval without a writable store costs memory by distinct queries and
-minutes, not by traffic. Nothing here does input or output; bounds are below, and what is over them is
-counted.
+Counts are added up by query (``capture.known``) and by bucket of the store, so that an interval without a
+writable store costs memory by distinct queries and minutes, not by traffic. Nothing here does input or
+output; bounds are below, and what is over them is counted.
 """
 
 from __future__ import annotations
@@ -11,66 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from workload.capture.known import KnownQuery, Origin
 from workload.capture.messages import Delta, SampleMessage, StatementDef, Unit
-from workload.detect.statement import Statement
 from workload.fingerprint import identify
-from workload.model import Finding, Sample
-from workload.parameters import permutation
+from workload.model import Finding
 from workload.store.findings import combined
-from workload.store.writing import Increment, NewQuery
+from workload.store.writing import Increment
 
 MAX_INCREMENTS: Final = 50_000
-"""Query-and-bucket pairs; beyond it a query's counts go to its newest bucket, and none are lost."""
+"""Query-and-bucket pairs; beyond it a query's counts go to its newest bucket, and only those of queries
+that are not among them are lost."""
 MAX_SAMPLES: Final = 5_000
 MAX_UNITS: Final = 1_000
 MAX_FINDINGS: Final = 2_000
 MAX_QUERIES: Final = 20_000
 """Queries remembered; one that is forgotten is looked up in the store when a worker defines it again."""
 MAX_QUERY_CHARACTERS: Final = 64 * 1024 * 1024
-MAX_NUMBERS: Final = 50_000
-"""Statement numbers remembered of one worker, who counts a tenth of that at the same time."""
-
-
-class KnownQuery:
-    """A query of the store, or one that will be: ``id`` and ``text`` are the store's as soon as it told."""
-
-    __slots__ = ("applications", "id", "identity", "new", "text")
-
-    def __init__(self, shape: StatementDef, seen_at: float) -> None:
-        self.identity = identify(shape.shape, shape.truncated)
-        self.id: int | None = None
-        self.text = shape.shape
-        self.applications: set[str] = set()
-        """Those that the store was told."""
-        self.new = NewQuery(
-            database=shape.database,
-            fingerprint=self.identity.fingerprint,
-            text=shape.shape,
-            kind=self.identity.kind,
-            tables=self.identity.tables,
-            parse_error=self.identity.parse_error,
-            seen_at=seen_at,
-        )
-
-
-class Origin:
-    """One connection of a worker: its statement numbers, and which delta came last."""
-
-    __slots__ = ("sequence", "statements")
-
-    def __init__(self) -> None:
-        self.statements: dict[int, tuple[KnownQuery, str]] = {}
-        """Number to (query, the shape that this worker saw)."""
-        self.sequence = 0
-
-    def described(self, unit: Unit) -> dict[int, Statement]:
-        """What the detectors need to know of the statements in a unit; queries without an id are left out."""
-        found = {}
-        for number in {step.statement for step in unit.steps}:
-            query, shape = self.statements.get(number, (None, ""))
-            if query is not None and query.id is not None:
-                found[number] = Statement(query.id, query.identity.fingerprint, shape, query.new.database)
-        return found
+"""Of the texts of the queries remembered, and of those that wait."""
 
 
 @dataclass(slots=True)
@@ -81,6 +37,8 @@ class Pending:
     increments: dict[KnownQuery, dict[int, Increment]] = field(default_factory=dict)
     """By query and fine bucket; ``query_id`` is filled in when they are written."""
     increment_count: int = 0
+    characters: int = 0
+    """Of the texts of the queries in ``increments``."""
     samples: list[tuple[KnownQuery, str, SampleMessage]] = field(default_factory=list)
     units: list[tuple[Origin, Unit]] = field(default_factory=list)
     findings: dict[str, Finding] = field(default_factory=dict)
@@ -90,11 +48,23 @@ class Pending:
     def count(self, name: str, amount: int = 1) -> None:
         self.counters[name] = self.counters.get(name, 0) + amount
 
+    def queries(self) -> list[KnownQuery]:
+        """Those that something here is about, each once, in the order in which they came."""
+        sampled = (query for query, _shape, _message in self.samples)
+        return list(dict.fromkeys((*self.increments, *sampled)))
+
     def add_increment(self, query: KnownQuery, increment: Increment) -> None:
-        buckets = self.increments.setdefault(query, {})
+        full = self.increment_count >= MAX_INCREMENTS
+        buckets = self.increments.get(query)
+        if buckets is None:
+            if full or self.characters > MAX_QUERY_CHARACTERS:
+                self.count("lost.statements", increment.calls + increment.errors)
+                return
+            buckets = self.increments[query] = {}
+            self.characters += len(query.text)
         bucket = increment.bucket
         present = buckets.get(bucket)
-        if present is None and buckets and self.increment_count >= MAX_INCREMENTS:
+        if present is None and buckets and full:
             present = buckets[max(buckets)]
         if present is None:
             buckets[bucket] = increment
@@ -150,10 +120,7 @@ class Intake:
     def receive(self, origin: Origin, delta: Delta) -> None:
         pending = self.pending
         for definition in delta.definitions:
-            origin.statements[definition.id] = (self._query(definition, delta.at), definition.shape)
-        if len(origin.statements) > MAX_NUMBERS:
-            for number in list(origin.statements)[: MAX_NUMBERS // 2]:
-                del origin.statements[number]
+            origin.define(definition.id, self._query(definition), definition.shape)
         if not delta.sequence:
             return
         if origin.sequence and delta.sequence > origin.sequence + 1:
@@ -162,12 +129,12 @@ class Intake:
         origin.sequence = delta.sequence
         pending.at = max(pending.at, delta.at)
         for statement in delta.statements:
-            query, _shape = origin.statements.get(statement.id, (None, ""))
+            query = origin.used(statement.id)
             if query is None:
                 pending.count("lost.statements", statement.calls + statement.errors)
                 continue
-            applications = set(statement.applications) - query.applications
-            query.applications |= applications
+            query.first_seen = min(query.first_seen, delta.at)
+            applications = query.untold(statement.applications)
             pending.add_increment(
                 query,
                 Increment(
@@ -187,9 +154,11 @@ class Intake:
             )
         samples = []
         for sample in delta.samples:
-            query, shape = origin.statements.get(sample.statement, (None, ""))
-            if query is not None:
-                samples.append((query, shape, sample))
+            known = origin.statements.get(sample.statement)
+            if known is None:
+                pending.count("lost.samples")
+            else:
+                samples.append((*known, sample))
         pending.add_samples(samples)
         pending.add_units([(origin, unit) for unit in delta.units])
         for name, amount in delta.counters.items():
@@ -212,16 +181,17 @@ class Intake:
         taken.add(self.pending)
         self.pending = taken
 
-    def _query(self, definition: StatementDef, seen_at: float) -> KnownQuery:
+    def _query(self, definition: StatementDef) -> KnownQuery:
         identity = identify(definition.shape, definition.truncated)
         key = (definition.database, identity.fingerprint)
         query = self.queries.get(key)
         if query is None:
             if len(self.queries) >= MAX_QUERIES or self._characters > MAX_QUERY_CHARACTERS:
-                self.queries = {known: other for known, other in self.queries.items() if other.id is None}
-                self._characters = sum(len(other.text) for other in self.queries.values())
+                # Whoever still counts one of them has it; met again it gets the same id from the store.
+                self.queries.clear()
+                self._characters = 0
             self._characters += len(definition.shape)
-            query = self.queries[key] = KnownQuery(definition, seen_at)
+            query = self.queries[key] = KnownQuery(definition)
         return query
 
     def _gauges(self) -> dict[str, float]:
@@ -231,19 +201,3 @@ class Intake:
             for name, value in gauges.items():
                 total[name] = total.get(name, 0.0) + value
         return total
-
-
-def sample_of(query: KnownQuery, shape: str, message: SampleMessage) -> Sample | None:
-    """The sample in the order of the query's text; None when it does not fit that text."""
-    order = permutation(query.text, shape)
-    if query.id is None or order is None or len(message.params) != len(order):
-        return None
-    return Sample(
-        query_id=query.id,
-        params=tuple(message.params[position] for position in order),
-        param_oids=tuple(message.oids[position] for position in order),
-        duration_ms=None if message.duration_us < 0 else message.duration_us / 1000,
-        rows=message.rows,
-        taken_at=message.taken_at,
-        masked=message.masked,
-    )

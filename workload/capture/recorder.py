@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,8 +25,9 @@ import structlog
 
 from proxy.dsn import Dsn, parse_dsn
 from workload.capture.detection import Catalogs, judge
+from workload.capture.known import KnownQuery, Origin, sample_of
 from workload.capture.messages import Delta, Unit
-from workload.capture.pending import Intake, KnownQuery, Origin, Pending, sample_of
+from workload.capture.pending import Intake, Pending
 from workload.capture.transport import FrameError, read_frame
 from workload.catalog import Catalog
 from workload.store.errors import StoreError
@@ -208,10 +210,8 @@ class Recorder:
             else:
                 waiting.append((origin, unit))
         taken.units = [(origin, unit) for origin, unit, _catalog in judged]
-        undefined = [query for query in self._intake.queries.values() if query.id is None]
-        prune = now >= self._next_prune
         try:
-            await asyncio.to_thread(_write_all, self._store, taken, undefined, judged, time.time(), prune)
+            await asyncio.to_thread(_write_all, self._store, taken, judged, time.time())
         except StoreError as error:
             self._intake.pending.add_units(waiting)
             self._intake.give_back(taken)
@@ -223,42 +223,60 @@ class Recorder:
         if self._complained > 0 and now > self._complained:
             self._complained = -COMPLAIN_EVERY
             log.info("store written again")
-        if prune:
+        if now >= self._next_prune:
             self._next_prune = now + PRUNE_EVERY
+            await self._prune()
         return True
+
+    async def _prune(self) -> None:
+        """Delete what is past its retention. What was just written stays written if that fails."""
+        try:
+            await asyncio.to_thread(self._store.prune, time.time())
+        except StoreError as error:
+            log.warning("old data not deleted, tried again later", error=str(error))
+
+
+def _define(store: Store, queries: Sequence[KnownQuery]) -> None:
+    """Give the queries the ids and texts that the store has for them; those it does not have are added.
+
+    A query that was known may be gone: any process that writes this store prunes it.
+    """
+    there = store.present([query.id for query in queries if query.id is not None])
+    undefined = [query for query in queries if query.id not in there]
+    if not undefined:
+        return
+    ids = store.define_queries([query.to_define() for query in undefined])
+    texts = store.texts(ids)
+    for query, id in zip(undefined, ids, strict=True):
+        query.id = id
+        query.text = texts[id]
 
 
 def _write_all(
     store: Store,
     taken: Pending,
-    undefined: list[KnownQuery],
     judged: list[tuple[Origin, Unit, Catalog | None]],
     epoch: float,
-    prune: bool,
 ) -> None:
     """Everything that touches the disk or takes time, in a thread.
 
     Raises StoreError; ``taken`` can then be merged and written again.
     """
-    if undefined:
-        ids = store.define_queries([query.new for query in undefined])
-        texts = store.texts(ids)
-        for query, id in zip(undefined, ids, strict=True):
-            query.id = id
-            query.text = texts[id]
+    _define(store, taken.queries())
     judge(judged, taken)
     # From here on a repetition must not judge them again.
     judged.clear()
     taken.units.clear()
-    batch = Batch(at=epoch, counters=taken.counters, gauges=taken.gauges)
+    # A copy: if this is not written, ``taken`` is written later with the counters that it came with.
+    batch = Batch(at=epoch, counters=dict(taken.counters), gauges=taken.gauges)
     for query, buckets in taken.increments.items():
         for increment in buckets.values():
             if query.id is not None:
                 increment.query_id = query.id
                 batch.add(increment)
-    samples = (sample_of(query, shape, message) for query, shape, message in taken.samples)
+    samples = [sample_of(query, shape, message) for query, shape, message in taken.samples]
     batch.samples = [sample for sample in samples if sample is not None]
+    if len(batch.samples) < len(samples):
+        batch.count("samples.other_spelling", len(samples) - len(batch.samples))
     batch.findings = list(taken.findings.values())
     store.write(batch)
-    if prune:
-        store.prune(epoch)

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from workload.model import Finding
 from workload.store import schema
+from workload.store.errors import StoreError
 
 _RANK = {"low": 0, "medium": 1, "high": 2}
 _encode = msgspec.json.Encoder().encode
@@ -56,14 +57,25 @@ def merge_into(connection: Connection, finding: Finding) -> None:
 
 
 def find(connection: Connection, id: str) -> Finding | None:
+    """The finding; None when there is none. Raises StoreError when it is not readable."""
     document = connection.execute(select(schema.finding.c.document).where(schema.finding.c.id == id)).scalar()
-    return None if document is None else _decode(document)
+    return None if document is None else _read(document)
 
 
 def listed(connection: Connection, database: str | None) -> list[Finding]:
-    """All findings, the most wasteful first."""
+    """All findings, the most wasteful first. Raises StoreError when one is not readable."""
     table = schema.finding.c
     statement = select(table.document).order_by(table.wasted_ms.desc(), table.id)
     if database is not None:
         statement = statement.where(table.database == database)
-    return [_decode(document) for document in connection.execute(statement).scalars()]
+    return [_read(document) for document in connection.execute(statement).scalars()]
+
+
+def _read(document: bytes) -> Finding:
+    try:
+        return _decode(document)
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"A finding in the store is not readable ({error}): another version of pgcoach wrote it. Upgrade "
+            "pgcoach, or name another store with --store."
+        ) from error

@@ -18,8 +18,8 @@ from workload.capture.histogram import Histogram, merged
 from workload.model import Query, Sample
 from workload.store import schema
 from workload.store.errors import StoreError
+from workload.store.pruning import FINE_HORIZON
 from workload.store.schema import ALL_QUERIES, COARSE_SPAN, FINE_SPAN, TOTAL_SPAN
-from workload.store.writing import FINE_HORIZON
 
 Order = Literal[
     "total_ms", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms", "calls", "errors", "rows", "bytes",

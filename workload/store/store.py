@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from workload.capture.histogram import Histogram
 from workload.model import AdviceRecord, Finding, Query, Sample
-from workload.store import advice, findings, queries, schema, writing
+from workload.store import advice, definitions, findings, pruning, queries, schema, writing
 from workload.store.advice import Transition
 from workload.store.connection import Database, open_database
 from workload.store.errors import StoreError
@@ -202,12 +202,17 @@ class Store:
     def define_queries(self, items: Sequence[NewQuery]) -> list[int]:
         """The ids of the queries, in their order; unknown ones are added."""
         with self._database.write() as connection:
-            return writing.define_queries(connection, items)
+            return definitions.define_queries(connection, items)
 
     def texts(self, ids: Sequence[int]) -> dict[int, str]:
         """The texts that the store has for these queries, which may be spelled unlike later shapes."""
         with self._database.read() as connection:
-            return writing.texts_of(connection, ids)
+            return definitions.texts_of(connection, ids)
+
+    def present(self, ids: Sequence[int]) -> set[int]:
+        """Those of the query ids that the store (still) has."""
+        with self._database.read() as connection:
+            return definitions.present(connection, ids)
 
     def write(self, batch: Batch) -> None:
         """Write a batch, all or nothing."""
@@ -215,9 +220,18 @@ class Store:
             writing.write_batch(connection, batch)
 
     def prune(self, now: float) -> int:
-        """Delete what is past its retention and give the space back; gives the rows deleted."""
+        """Delete what is past its retention and give the space back; gives the rows deleted.
+
+        ``now`` is epoch seconds. Ids of deleted queries are never given to others.
+        """
         with self._database.write() as connection:
-            deleted = writing.prune(connection, now)
+            deleted = pruning.prune_statistics(connection, now)
+        while True:
+            with self._database.write() as connection:
+                more = pruning.prune_queries(connection, now)
+            deleted += more
+            if more < pruning.QUERIES_AT_ONCE:
+                break
         if deleted:
             self._database.vacuum()
         return deleted

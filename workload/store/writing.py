@@ -1,4 +1,4 @@
-"""What the recorder writes: new queries, and once a second everything that happened.
+"""What the recorder writes once a second: everything that happened. (New queries: ``store.definitions``.)
 
 Counters are added to what is there, so that the order of batches does not matter and a batch that failed
 can be merged with the next one. Histograms cannot be added by SQL: the rows to change are read, merged in
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from workload.capture.histogram import Histogram
@@ -22,10 +22,10 @@ from workload.store.findings import merge_into
 from workload.store.schema import ALL_QUERIES, COARSE_SPAN, FINE_SPAN, TOTAL_SPAN
 
 _COUNTERS = ("calls", "errors", "rows", "bytes", "timed_calls", "total_us")
-_KEYS_A_SELECT = 300
+KEYS_A_SELECT = 300
+"""Keys in one IN: SQLite takes no more than 32,766 parameters a statement, and plans short lists faster."""
 MAX_APPLICATIONS = 20
-FINE_HORIZON = "fine_horizon"
-"""Meta key: epoch seconds before which only coarse buckets are left."""
+"""application_name values kept of one query."""
 _T = TypeVar("_T")
 
 
@@ -87,6 +87,9 @@ class Batch:
     counters: dict[str, int] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
 
+    def count(self, name: str, amount: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + amount
+
     def add(self, increment: Increment) -> None:
         key = (increment.query_id, increment.bucket)
         present = self.increments.get(key)
@@ -98,45 +101,6 @@ class Batch:
             both.add(present)
             both.add(increment)
             self.increments[key] = both
-
-
-def define_queries(connection: Connection, queries: Sequence[NewQuery]) -> list[int]:
-    """The ids of the queries, in their order; those that are not there are added."""
-    if not queries:
-        return []
-    rows = [
-        {
-            "database": query.database,
-            "fingerprint": query.fingerprint,
-            "text": query.text,
-            "kind": query.kind,
-            "tables": json.dumps(query.tables),
-            "applications": "[]",
-            "parse_error": query.parse_error,
-            "first_seen": query.seen_at,
-            "last_seen": query.seen_at,
-        }
-        for query in queries
-    ]
-    connection.execute(insert(schema.query).on_conflict_do_nothing(), rows)
-    table = schema.query.c
-    ids: dict[tuple[str, str], int] = {}
-    for part in _parts([(query.database, query.fingerprint) for query in queries]):
-        found = select(table.database, table.fingerprint, table.id).where(
-            tuple_(table.database, table.fingerprint).in_(part)
-        )
-        ids.update({(row.database, row.fingerprint): row.id for row in connection.execute(found)})
-    return [ids[query.database, query.fingerprint] for query in queries]
-
-
-def texts_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
-    """The texts that the store has for these queries: of the first shape that it was told of each."""
-    table = schema.query.c
-    found: dict[int, str] = {}
-    for part in _parts(ids):
-        rows = connection.execute(select(table.id, table.text).where(table.id.in_(part)))
-        found.update({row.id: row.text for row in rows})
-    return found
 
 
 def write_batch(connection: Connection, batch: Batch) -> None:
@@ -168,7 +132,7 @@ def _write_statistics(connection: Connection, increments: Iterable[Increment]) -
         return
     table = schema.statistics.c
     known: dict[tuple[int, int, int], bytes] = {}
-    for part in _parts(list(merged)):
+    for part in parts(list(merged)):
         # One IN a span and bucket: SQLite plans that as key look-ups, and row values not always.
         groups: dict[tuple[int, int], list[int]] = {}
         for span, bucket, query_id in part:
@@ -301,24 +265,12 @@ def put_meta(connection: Connection, key: str, value: str) -> None:
     )
 
 
-def prune(connection: Connection, now: float) -> int:
-    """Delete buckets past their retention; gives the number of rows deleted."""
-    table = schema.statistics.c
-    deleted = 0
-    for span, retention in ((FINE_SPAN, schema.FINE_RETENTION), (COARSE_SPAN, schema.COARSE_RETENTION)):
-        horizon = (int(now) - retention) // COARSE_SPAN * COARSE_SPAN
-        old = delete(schema.statistics).where(table.span == span, table.bucket < horizon)
-        deleted += connection.execute(old).rowcount
-        if span == FINE_SPAN:
-            put_meta(connection, FINE_HORIZON, str(horizon))
-    return deleted
-
-
 def _add(counts: dict[_T, int], more: dict[_T, int]) -> None:
     for key, count in more.items():
         counts[key] = counts.get(key, 0) + count
 
 
-def _parts(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
-    for start in range(0, len(items), _KEYS_A_SELECT):
-        yield items[start : start + _KEYS_A_SELECT]
+def parts(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
+    """The items in slices that fit an IN."""
+    for start in range(0, len(items), KEYS_A_SELECT):
+        yield items[start : start + KEYS_A_SELECT]

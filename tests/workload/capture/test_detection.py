@@ -8,8 +8,9 @@ import psycopg
 
 from proxy.dsn import parse_dsn
 from workload.capture.detection import REFRESH, Catalogs, judge
+from workload.capture.known import KnownQuery, Origin
 from workload.capture.messages import StatementDef, Step, Unit
-from workload.capture.pending import KnownQuery, Origin, Pending
+from workload.capture.pending import Pending
 
 
 def unit(database: str = "shop", calls: int = 8) -> Unit:
@@ -43,7 +44,7 @@ def unit(database: str = "shop", calls: int = 8) -> Unit:
 
 
 def origin(shape: str, text: str) -> Origin:
-    query = KnownQuery(StatementDef(1, shape, "shop", False), 1.8e9)
+    query = KnownQuery(StatementDef(1, shape, "shop", False))
     query.id = 5
     query.text = text
     made = Origin()

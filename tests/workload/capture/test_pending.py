@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from workload.capture import pending as module
+from workload.capture.known import Origin
 from workload.capture.messages import Delta, SampleMessage, StatementDef, StatementDelta
-from workload.capture.pending import Intake, KnownQuery, Origin, sample_of
+from workload.capture.pending import Intake
 
 T0 = 1_800_000_000.0
 
@@ -94,12 +95,28 @@ def test_forgotten_queries_come_back_by_their_definition(monkeypatch: pytest.Mon
     assert total(intake, "calls") == 20
 
 
-def test_samples_that_do_not_fit_the_text_are_left_out() -> None:
-    query = KnownQuery(StatementDef(1, "SELECT $1", "shop", False), T0)
-    message = SampleMessage(1, ("x",), (25,), -1, 1, T0, False)
-    assert sample_of(query, "SELECT $1", message) is None
-    query.id = 4
-    sample = sample_of(query, "select $1", message)
-    assert sample is not None
-    assert (sample.query_id, sample.params, sample.duration_ms) == (4, ("x",), None)
-    assert sample_of(query, "SELECT NULL", message) is None
+def test_beyond_its_bounds_only_queries_that_do_not_wait_already_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_INCREMENTS", 2)
+    intake, origin = Intake(), Origin()
+    intake.receive(origin, delta(1, T0, 1, 2, 3, define=True))
+    intake.receive(origin, delta(2, T0 + 60, 1, 4, define=True))
+    assert len(intake.pending.increments) == 2
+    assert total(intake, "calls") == 6
+    assert intake.pending.counters["lost.statements"] == 6
+
+
+def test_the_texts_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_QUERY_CHARACTERS", 20)
+    intake, origin = Intake(), Origin()
+    intake.receive(origin, delta(1, T0, *range(1, 10), define=True))
+    assert 20 < sum(len(query.text) for query in intake.pending.increments) < 40
+    assert intake.pending.counters["lost.statements"] == 3 * (9 - len(intake.pending.increments))
+
+
+def test_samples_of_unknown_numbers_are_counted() -> None:
+    intake = Intake()
+    intake.receive(Origin(), delta(1, T0, 7, samples=2))
+    assert intake.pending.counters["lost.samples"] == 2
+    assert intake.pending.samples == []

@@ -20,10 +20,11 @@ from sqlalchemy import event
 from proxy.observe.execution import Execution, Kind, Outcome, Session
 from workload.capture.capture import Capture
 from workload.capture.messages import Delta, StatementDef, StatementDelta
+from workload.capture.pending import Intake
 from workload.capture.recorder import Recorder, RecorderConfig, run_recorder
 from workload.capture.transport import DeltaSender
 from workload.store import Store, StoreError
-from workload.store.schema import HEAD
+from workload.store.schema import COARSE_RETENTION, HEAD
 
 KEY = b"k" * 32
 EPOCH = 1_800_000_000.0
@@ -171,6 +172,75 @@ async def test_a_loop_of_reads_becomes_a_finding_with_its_calls(run: Run) -> Non
     assert (finding.query_id, finding.fingerprint) == (query.id, query.fingerprint)
     assert finding.calls == 12
     assert finding.sample_calls[:2] == (("0",), ("1",))
+
+
+async def test_samples_in_a_spelling_that_does_not_fit_are_counted(run: Run) -> None:
+    run.executed("SELECT a FROM t WHERE b = 1")
+    run.flush()
+    await until(lambda: calls(run.store) == {"SELECT a FROM t WHERE b = $1": 1})
+    run.executed("SELECT a FROM t WHERE b = NULL")
+    run.flush()
+    await until(lambda: calls(run.store) == {"SELECT a FROM t WHERE b = $1": 2})
+    assert await run.end() == 0
+    assert run.store.counters()["samples.other_spelling"] == 1
+
+
+async def test_a_query_that_was_pruned_comes_back_when_it_runs_again(run: Run) -> None:
+    run.executed("SELECT 1")
+    run.executed("SELECT a FROM t")
+    run.flush()
+    await until(lambda: len(calls(run.store)) == 2)
+    assert run.store.prune(EPOCH + COARSE_RETENTION * 2) > 0
+    assert calls(run.store) == {"SELECT a FROM t": 1}
+    run.executed("SELECT 1", outcome=Outcome.ERROR, sqlstate=b"22012")
+    run.executed("SELECT 1")
+    run.flush()
+    await until(lambda: calls(run.store) == {"SELECT a FROM t": 1, "SELECT $1": 1})
+    assert await run.end() == 0
+    (query,) = [query for query in run.store.queries() if query.query == "SELECT $1"]
+    assert (query.errors, run.store.errors(query.id)) == (1, {"22012": 1})
+    assert len(run.store.samples(query.id)) == 1
+
+
+async def test_a_store_that_cannot_be_pruned_has_what_was_written_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def prune(self: Store, now: float) -> int:
+        tried.append(now)
+        raise StoreError("no room")
+
+    monkeypatch.setattr(Store, "prune", prune)
+    run.recorder._next_prune = 0.0
+    run.executed("SELECT 1")
+    run.flush()
+    await until(lambda: tried)
+    run.executed("SELECT 1")
+    run.flush()
+    assert await run.end() == 0
+    assert calls(run.store) == {"SELECT $1": 2}
+    assert len(tried) == 1
+
+
+async def test_a_definition_says_nothing_of_when_it_ran(run: Run) -> None:
+    run.executed("SELECT 1")
+    run.flush()
+    await until(lambda: calls(run.store) == {"SELECT $1": 1})
+    (before,) = run.store.queries()
+    # As after a restart with a new store: first all definitions, later what happened since.
+    with Store.open(run.path.parent / "new.db") as store:
+        run.recorder._store = store
+        run.recorder._intake = Intake()
+        await run.sender.close()
+        run.sender = DeltaSender(run.path, run.capture.definitions, run.capture.count)
+        run.sender.start()
+        run.executed("SELECT 1")
+        run.flush()
+        await until(lambda: calls(store) == {"SELECT $1": 1})
+        (after,) = store.queries()
+        assert after.first_seen == after.last_seen >= before.last_seen
+        assert await run.end() == 0
 
 
 async def test_nothing_is_lost_while_the_store_is_locked(
