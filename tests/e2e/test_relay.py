@@ -61,7 +61,7 @@ class Watermark:
         return self.highest - self.start
 
 
-def test_listen_notify_arrives_between_statements(proxied: Any) -> None:
+def test_a1_listen_notify_arrives_between_statements(proxied: Any) -> None:
     with psycopg.connect(proxied.dsn, autocommit=True) as listener:
         listener.execute("LISTEN news")
         with psycopg.connect(proxied.dsn, autocommit=True) as speaker:
@@ -69,7 +69,7 @@ def test_listen_notify_arrives_between_statements(proxied: Any) -> None:
         assert next(listener.notifies(timeout=PATIENCE)).payload == "hello"
 
 
-def test_copy_in_and_out(proxied: Any) -> None:
+def test_k4_copy_in_and_out(proxied: Any) -> None:
     rows = [(i, "x" * (i % 100)) for i in range(20_000)]
     with psycopg.connect(proxied.dsn) as connection:
         connection.execute("CREATE TABLE t (a int, b text)")
@@ -88,7 +88,7 @@ def test_pipelines(proxied: Any) -> None:
     assert not [name for name in proxied.observer.counters if name.startswith("opaque")]
 
 
-def test_login_failures_arrive_as_the_server_said_them(pg16: ScratchServer, proxied_to: START) -> None:
+def test_s13_login_failures_arrive_as_the_server_said_them(pg16: ScratchServer, proxied_to: START) -> None:
     proxied = proxied_to(pg16.dsn())
     with pytest.raises(psycopg.OperationalError, match='database "missing" does not exist'):
         psycopg.connect(proxied.dsn, dbname="missing")
@@ -107,7 +107,7 @@ def test_cancel(proxied: Any) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_hundred_cancels_at_once(pg16: ScratchServer, proxied_to: START) -> None:
+def test_c8_a_hundred_cancels_at_once(pg16: ScratchServer, proxied_to: START) -> None:
     """Every one ends its own statement, no statement after it, and the observer keeps its place."""
     proxied = proxied_to(pg16.dsn())
     outcomes: list[str] = []
@@ -191,7 +191,7 @@ def test_garbage_and_vanishing_clients_leave_nothing_behind(pg16: ScratchServer,
 
 
 @pytest.mark.parametrize("way", ["in", "out"])
-def test_value_of_300_mb_in_flat_memory(pg16: ScratchServer, proxied_to: START, way: str) -> None:
+def test_f4_value_of_300_mb_in_flat_memory(pg16: ScratchServer, proxied_to: START, way: str) -> None:
     proxied = proxied_to(pg16.dsn())
     size = 300_000_000
     client = proxied.relay.connect()
@@ -226,7 +226,7 @@ def wait_ready(client: socket.socket) -> int:
     return count
 
 
-def test_slow_reader_of_a_large_result_in_flat_memory(pg16: ScratchServer, proxied_to: START) -> None:
+def test_a7_slow_reader_of_a_large_result_in_flat_memory(pg16: ScratchServer, proxied_to: START) -> None:
     proxied = proxied_to(pg16.dsn())
     client = proxied.relay.connect()
     client.sendall(startup("postgres", "postgres"))
@@ -249,7 +249,7 @@ def test_slow_reader_of_a_large_result_in_flat_memory(pg16: ScratchServer, proxi
     assert execution.stalled > 0.5
 
 
-def test_observer_that_raises_does_not_disturb(pg16: ScratchServer, proxied_to: START) -> None:
+def test_a13_observer_that_raises_does_not_disturb(pg16: ScratchServer, proxied_to: START) -> None:
     class Failing:
         def __init__(self) -> None:
             self.counted: list[str] = []
@@ -343,7 +343,7 @@ def test_the_same_bytes_come_back_as_without_the_proxy(proxied: Any, name: str, 
 
 
 @pytest.mark.parametrize("method", ["password", "md5", "scram-sha-256"])
-def test_password_authentication_is_between_client_and_server(proxied_to: START, method: str) -> None:
+def test_s11_password_authentication_is_between_client_and_server(proxied_to: START, method: str) -> None:
     encryption = "md5" if method == "md5" else "scram-sha-256"
     with ScratchServer.start(16, access=[f"local all member {method}"]) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as admin:

@@ -21,7 +21,7 @@ def cancel_request(key: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", [4, 32, 256])
-def test_forwarded_verbatim_and_the_client_held_until_the_server_closes(
+def test_c4_forwarded_verbatim_and_the_client_held_until_the_server_closes(
     start_relay: START, server: Any, size: int
 ) -> None:
     packet = cancel_request(bytes(range(size % 256)) + bytes(size - size % 256))
@@ -37,7 +37,7 @@ def test_forwarded_verbatim_and_the_client_held_until_the_server_closes(
     assert read_to_end(client) == b""
 
 
-def test_after_a_declined_ssl_request(start_relay: START, server: Any) -> None:
+def test_c1_after_a_declined_ssl_request(start_relay: START, server: Any) -> None:
     client = start_relay().connect()
     client.sendall(struct.pack("!II", 8, 80877103))
     assert read_exactly(client, 1) == b"N"
@@ -46,7 +46,7 @@ def test_after_a_declined_ssl_request(start_relay: START, server: Any) -> None:
     client.close()
 
 
-def test_client_that_leaves_early_still_cancels(start_relay: START, server: Any) -> None:
+def test_c4_client_that_leaves_early_still_cancels(start_relay: START, server: Any) -> None:
     client = start_relay().connect()
     client.sendall(cancel_request(b"1234"))
     client.close()
@@ -54,13 +54,13 @@ def test_client_that_leaves_early_still_cancels(start_relay: START, server: Any)
 
 
 @pytest.mark.parametrize("size", [3, 257])
-def test_impossible_keys_are_dropped(start_relay: START, size: int) -> None:
+def test_c2_impossible_keys_are_dropped(start_relay: START, size: int) -> None:
     client = start_relay().connect()
     client.sendall(cancel_request(bytes(size)))
     assert read_to_end(client) == b""
 
 
-def test_given_up_after_the_limit(start_relay: START, server: Any) -> None:
+def test_c4_given_up_after_the_limit(start_relay: START, server: Any) -> None:
     observer = Recording()
     client = start_relay(observer=observer, limits=Limits(cancel=0.05)).connect()
     client.sendall(cancel_request(b"1234"))
@@ -68,7 +68,7 @@ def test_given_up_after_the_limit(start_relay: START, server: Any) -> None:
     assert observer.counters == {"cancel.forwarded": 1, "cancel.timeout": 1}
 
 
-def test_own_cap_and_not_the_sessions_cap(start_relay: START, server: Any) -> None:
+def test_c6_own_cap_and_not_the_sessions_cap(start_relay: START, server: Any) -> None:
     observer = Recording()
     relay = start_relay(observer=observer, limits=Limits(cancels=1), max_connections=0)
     first = relay.connect()

@@ -24,7 +24,9 @@ def packet(version: int, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("requests", [[SSL], [GSS], [GSS, SSL], [SSL, GSS]])
-def test_encryption_is_declined_with_one_byte(start_relay: START, server: Any, requests: list[bytes]) -> None:
+def test_s2_s3_encryption_is_declined_with_one_byte(
+    start_relay: START, server: Any, requests: list[bytes]
+) -> None:
     client = start_relay().connect()
     for request in requests:
         client.sendall(request)
@@ -42,7 +44,7 @@ def test_encryption_is_declined_with_one_byte(start_relay: START, server: Any, r
         packet(0x00020000, b"old\0"),
     ],
 )
-def test_any_version_and_option_is_forwarded_verbatim(
+def test_s7_s9_s10_any_version_and_option_is_forwarded_verbatim(
     start_relay: START, server: Any, startup: bytes
 ) -> None:
     client = start_relay().connect()
@@ -64,7 +66,7 @@ def test_any_version_and_option_is_forwarded_verbatim(
         (GSS + SSL, "handshake.injection"),
     ],
 )
-def test_what_is_not_a_startup_packet_is_dropped_without_a_word(
+def test_s6_s20_what_is_not_a_startup_packet_is_dropped_without_a_word(
     start_relay: START, sent: bytes, counter: str
 ) -> None:
     observer = Recording()
@@ -74,7 +76,7 @@ def test_what_is_not_a_startup_packet_is_dropped_without_a_word(
     eventually(lambda: observer.counters == {counter: 1}, f"{counter}: {observer.counters}")
 
 
-def test_an_encryption_request_may_come_once(start_relay: START) -> None:
+def test_s3_an_encryption_request_may_come_once(start_relay: START) -> None:
     client = start_relay().connect()
     client.sendall(SSL)
     assert read_exactly(client, 1) == b"N"
@@ -82,7 +84,7 @@ def test_an_encryption_request_may_come_once(start_relay: START) -> None:
     assert read_to_end(client) == b""
 
 
-def test_probes_and_clients_that_insist_on_tls_only_count(start_relay: START) -> None:
+def test_s4_s5_probes_and_clients_that_insist_on_tls_only_count(start_relay: START) -> None:
     observer = Recording()
     relay = start_relay(observer=observer)
     relay.connect().close()
@@ -93,7 +95,7 @@ def test_probes_and_clients_that_insist_on_tls_only_count(start_relay: START) ->
     eventually(lambda: observer.counters == {"handshake.abandoned": 2}, "two abandoned handshakes")
 
 
-def test_handshake_deadline(start_relay: START) -> None:
+def test_s21_handshake_deadline(start_relay: START) -> None:
     observer = Recording()
     client = start_relay(observer=observer, limits=Limits(handshake=0.05)).connect()
     client.sendall(STARTUP[:9])
@@ -108,7 +110,7 @@ def fields(message: bytes) -> dict[str, str]:
     return {part[:1].decode(): part[1:].decode() for part in message[5:-2].split(b"\0")}
 
 
-def test_unreachable_upstream_is_a_well_formed_fatal(start_relay: START) -> None:
+def test_s16_unreachable_upstream_is_a_well_formed_fatal(start_relay: START) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     observer = Recording()
@@ -130,7 +132,7 @@ def test_the_next_address_is_tried(start_relay: START, server: Any) -> None:
     client.close()
 
 
-def test_over_the_cap_is_53300_and_a_place_is_given_back(start_relay: START, server: Any) -> None:
+def test_s16_over_the_cap_is_53300_and_a_place_is_given_back(start_relay: START, server: Any) -> None:
     observer = Recording()
     relay = start_relay(observer=observer, max_connections=1)
     first = relay.connect()

@@ -24,7 +24,7 @@ def joined(relay: RelayThread, server: Any) -> tuple[socket.socket, socket.socke
     return client, upstream
 
 
-def test_drain_tells_idle_sessions_and_waits_for_the_others(
+def test_a12_drain_tells_idle_sessions_and_waits_for_the_others(
     start_relay: START, server: Any, taps: list[Any]
 ) -> None:
     relay = start_relay(observer=Recording())
@@ -46,7 +46,7 @@ def test_drain_tells_idle_sessions_and_waits_for_the_others(
     assert drained.result(PATIENCE) == 0
 
 
-def test_drain_refuses_newcomers(start_relay: START, server: Any, taps: list[Any]) -> None:
+def test_a12_drain_refuses_newcomers(start_relay: START, server: Any, taps: list[Any]) -> None:
     relay = start_relay(observer=Recording())
     waiting = relay.connect()
     client, _ = joined(relay, server)
@@ -61,7 +61,7 @@ def test_drain_refuses_newcomers(start_relay: START, server: Any, taps: list[Any
     drained.result(PATIENCE)
 
 
-def test_drain_cuts_off_at_the_deadline(start_relay: START, server: Any) -> None:
+def test_a12_drain_cuts_off_at_the_deadline(start_relay: START, server: Any) -> None:
     observer = Recording()
     relay = start_relay(observer=observer, limits=Limits(drain=0.1))
     client, upstream = joined(relay, server)

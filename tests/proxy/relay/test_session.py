@@ -73,7 +73,7 @@ def test_bytes_behind_the_startup_message_are_not_lost(start_relay: START, serve
     client.close()
 
 
-def test_half_close_of_the_client_reaches_the_server_and_its_answer_comes_back(
+def test_a5_half_close_of_the_client_reaches_the_server_and_its_answer_comes_back(
     start_relay: START, server: Any
 ) -> None:
     relay = start_relay()
@@ -87,7 +87,7 @@ def test_half_close_of_the_client_reaches_the_server_and_its_answer_comes_back(
     eventually(lambda: not relay.relay.links, "the session is forgotten")
 
 
-def test_last_bytes_of_a_closing_server_arrive_even_when_the_client_keeps_sending(
+def test_a6_last_bytes_of_a_closing_server_arrive_even_when_the_client_keeps_sending(
     start_relay: START, server: Any
 ) -> None:
     relay = start_relay()
@@ -99,7 +99,7 @@ def test_last_bytes_of_a_closing_server_arrive_even_when_the_client_keeps_sendin
     assert read_to_end(client) == b""
 
 
-def test_reset_of_the_server_still_delivers_what_it_said(start_relay: START, server: Any) -> None:
+def test_a6_reset_of_the_server_still_delivers_what_it_said(start_relay: START, server: Any) -> None:
     relay = start_relay()
     client, upstream = joined(relay, server)
     upstream.sendall(b"fatal error")
@@ -109,7 +109,7 @@ def test_reset_of_the_server_still_delivers_what_it_said(start_relay: START, ser
     assert read_to_end(client) == b""
 
 
-def test_reset_of_the_client_resets_the_server(start_relay: START, server: Any) -> None:
+def test_a4_a6_reset_of_the_client_resets_the_server(start_relay: START, server: Any) -> None:
     relay = start_relay()
     client, upstream = joined(relay, server)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -127,7 +127,7 @@ def test_lingering_client_is_closed_after_a_while(start_relay: START, server: An
     eventually(lambda: not relay.relay.links, "the relay closes its side though the client does not")
 
 
-def test_server_is_not_read_while_the_client_does_not_read(
+def test_a7_server_is_not_read_while_the_client_does_not_read(
     start_relay: START, server: Any, taps: list[Any]
 ) -> None:
     relay = start_relay(observer=Recording())
@@ -139,7 +139,7 @@ def test_server_is_not_read_while_the_client_does_not_read(
     assert len(taps[0].server) == sent
 
 
-def test_client_is_not_read_while_the_server_does_not_read(start_relay: START, server: Any) -> None:
+def test_a7_client_is_not_read_while_the_server_does_not_read(start_relay: START, server: Any) -> None:
     relay = start_relay()
     client, upstream = joined(relay, server)
     sent = send_until_blocked(client)
@@ -163,7 +163,7 @@ class Raising:
 
 
 @pytest.mark.parametrize("moment", ["started", "feed_client", "feed_server", "closed"])
-def test_traffic_goes_on_when_observation_raises(start_relay: START, server: Any, moment: str) -> None:
+def test_a13_traffic_goes_on_when_observation_raises(start_relay: START, server: Any, moment: str) -> None:
     observer = Recording()
     relay = start_relay(observer=observer, tap=lambda session, observer: Raising(moment))
     client, upstream = joined(relay, server)

@@ -88,7 +88,9 @@ async def test_the_recorder_may_come_later_and_go_away(tmp_path: Path) -> None:
     await receiver.stop()
 
 
-async def test_overflow_drops_the_oldest_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a8_overflow_drops_the_oldest_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transport, "MAX_UNSENT", 100)
     receiver, worker = Receiver(tmp_path / "r"), Worker(tmp_path / "r")
     for number in range(30):
