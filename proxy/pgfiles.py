@@ -12,7 +12,7 @@ from proxy.conninfo import KEYWORDS, DsnError
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """``HOME`` or, without one, what the system knows of the user (``pqGetHomeDirectory`` in fe-connect.c)."""
+    """``HOME`` or, without one, what the system knows of the user (``pqGetHomeDirectory``)."""
     if home := environ.get("HOME"):
         return Path(home)
     try:

@@ -72,6 +72,7 @@ class Conversation:
         self.expectations.queue.clear()
         self.statements.forget_proposals()
         self.statements.live.clear()
+        self.statements_bytes = 0
         self.portals.forget_proposals()
         self.portals.live.clear()
         self.results.drop()

@@ -23,7 +23,12 @@ class Delivery:
         """Take over an execution. A window that grows too long is delivered in parts, which have no
         ReadyForQuery and no time of their own.
         """
-        done = self.done
+        if len(self.done) >= self._limit:
+            for waiting in self.done:
+                if waiting.quality < Quality.SHARED:
+                    waiting.quality = Quality.SHARED
+                self._unknown_total(waiting)
+            self.flush()
         rows = execution.row_data
         if rows is not None:
             self.results += rows.size
@@ -31,14 +36,7 @@ class Delivery:
                 self.results -= rows.size
                 execution.row_data = None
                 self._observer.count("bypass.rows")
-        if len(done) >= self._limit:
-            for waiting in done:
-                if waiting.quality < Quality.SHARED:
-                    waiting.quality = Quality.SHARED
-                self._unknown_total(waiting)
-            self.flush()
-        done = self.done
-        done.append(execution)
+        self.done.append(execution)
 
     def batch(self, sql: bytes, statements: int, failed: bool) -> None:
         """The Query message that the latest executions came from is over, with that many statements."""
@@ -63,6 +61,7 @@ class Delivery:
         self.flush()
 
     def flush(self) -> None:
+        """Hand over what is done, as it is."""
         done = self.done
         self.done = []
         self.results = 0

@@ -9,6 +9,8 @@ from proxy.observe.completion import Completion
 from proxy.observe.conversation import IDLE, Conversation
 from proxy.observe.execution import Execution, Outcome, Quality
 from proxy.observe.expectations import Batch
+from proxy.observe.failures import Failures
+from proxy.observe.lifetimes import Lifetimes
 from proxy.wire import messages
 from proxy.wire.framing import Messages, ProtocolError
 
@@ -25,11 +27,13 @@ _DESCRIBES: Final = (kinds.DESCRIBE_STATEMENT, kinds.DESCRIBE_PORTAL)
 class Replies:
     """Handlers of the messages that a server sends."""
 
-    __slots__ = ("_completion", "_expectations", "_queue", "_state", "messages")
+    __slots__ = ("_completion", "_expectations", "_failures", "_lifetimes", "_queue", "_state", "messages")
 
     def __init__(self, state: Conversation) -> None:
         self._state = state
-        self._completion = Completion(state)
+        self._lifetimes = Lifetimes(state)
+        self._completion = Completion(state, self._lifetimes)
+        self._failures = Failures(state, self._lifetimes, self._completion)
         self._expectations = state.expectations
         self._queue = state.expectations.queue
         table = Messages(KNOWN, b"Dd", self.rows)
@@ -60,7 +64,7 @@ class Replies:
     def parse_complete(self, buffer: bytes, start: int, end: int, size: int) -> None:
         entry = self._expectations.first(0x31)
         self._queue.popleft()
-        self._completion.define(entry.name, entry.statement)
+        self._lifetimes.define(entry.name, entry.statement)
 
     def bind_complete(self, buffer: bytes, start: int, end: int, size: int) -> None:
         state = self._state
@@ -68,7 +72,7 @@ class Replies:
         self._queue.popleft()
         before = state.portals.confirm(entry.name, entry.portal)
         if before is not None and before.suspended is not None:
-            self._completion.close_portal(before, Outcome.OK)
+            self._lifetimes.close_portal(before, Outcome.OK)
         if len(state.portals.live) > state.limits.names:
             del state.portals.live[entry.name]
             state.observer.count("bypass.names")
@@ -78,11 +82,11 @@ class Replies:
         entry = self._expectations.first(0x33)
         self._queue.popleft()
         if entry.kind == kinds.CLOSE_STATEMENT:
-            self._completion.define(entry.name, None)
+            self._lifetimes.define(entry.name, None)
             return
         before = state.portals.confirm(entry.name, None)
         if before is not None and before.suspended is not None:
-            self._completion.close_portal(before, Outcome.OK)
+            self._lifetimes.close_portal(before, Outcome.OK)
 
     def parameter_description(self, buffer: bytes, start: int, end: int, size: int) -> None:
         entry = self._expectations.first(0x74)
@@ -240,7 +244,7 @@ class Replies:
             # Nobody asked: the server says why it ends the session.
             state.observer.count("session_notice." + sqlstate.decode("ascii", "replace"))
         else:
-            self._completion.error(sqlstate, size + 5)
+            self._failures.error(sqlstate, size + 5)
 
     # What concerns the session.
 

@@ -29,7 +29,7 @@ class ResultKeeper:
         self._used = 0
 
     def begin(self, chunk: bytes, offset: int, budget: int) -> None:
-        """The first DataRow's type byte stands at ``chunk[offset]``."""
+        """The first DataRow's type byte stands at ``chunk[offset]``; keep up to ``budget`` bytes."""
         self.active = True
         self._chunks = [chunk]
         self._used = 1
@@ -46,6 +46,7 @@ class ResultKeeper:
             return
         if len(self._chunks) == 1:
             self._chunks[0] = self._chunks[0][self._offset : self._offset + self._budget]
+            self._end -= self._offset
             self._offset = 0
         self._size += len(chunk) + _CHUNK_OVERHEAD
         if self._size > self._budget:
@@ -86,5 +87,6 @@ class ResultKeeper:
         return Rows(chunks, offset, held, size) if held else None
 
     def drop(self) -> None:
+        """The result will never be complete: let go of it."""
         self.active = False
         self._chunks = []

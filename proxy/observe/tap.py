@@ -15,7 +15,7 @@ Counters, through ``Observer.count``:
   ``commit_failed.<sqlstate>`` (after its statements had succeeded), ``unattributed_error.<sqlstate>``
   (no statement is known that failed)
 - ``copy_failed_by_client``, ``protocol_negotiated``, ``unknown_name`` (a portal we know nothing of),
-  ``uncounted_by_server`` (see ``proxy.observe.completion``)
+  ``uncounted_by_server`` (see ``Lifetimes.fail_portal``)
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_files_that_cannot_be_read_say_which_and_why(environ: dict[str, str]) ->
     (home / ".pg_service.conf").write_bytes(b"[shop]\nhost=\xff\n")
     with pytest.raises(DsnError, match=r"\.pg_service\.conf: it is not UTF-8"):
         read_service("shop", "", environ)
-    with pytest.raises(DsnError, match="service file .*: Is a directory"):
+    with pytest.raises(DsnError, match=r"service file .*: Is a directory"):
         read_service("shop", str(home), environ)
 
 
