@@ -15,106 +15,17 @@ from typing import Final
 import msgspec
 
 from proxy.observe.execution import Execution, Outcome, Session
-from proxy.wire.values import ELEMENT_OF, array_length, canonical, decode_text, encode_text
+from proxy.wire.values import ELEMENT_OF, array_length, canonical
 from workload.capture.histogram import index_of
-from workload.capture.messages import Delta, StatementDef, StatementDelta
-from workload.capture.samples import SampleChooser, Samples, SampleState
+from workload.capture.messages import Delta
+from workload.capture.samples import SampleChooser, Samples
+from workload.capture.statements import CountedStatement, StatementTable, Use
 from workload.capture.units import UnitTracker
-from workload.lexer import Lexer
-from workload.shapes import Shape
 
-MAX_STATEMENTS: Final = 5000
-"""Statements counted at the same time; executions of further ones are ``lost.statements``."""
-MAX_STATEMENT_CHARACTERS: Final = 32 * 1024 * 1024
-"""Of the shapes of all statements together."""
-MAX_TEXTS: Final = 4096
-MAX_TEXT_BYTES: Final = 8 * 1024 * 1024
 MAX_APPLICATIONS: Final = 8
+"""application_name values told of one statement a flush."""
 
 _DEALLOCATE_COUNTS_FROM: Final = 17
-
-
-class _Statement:
-    """The running counts of one (shape, database)."""
-
-    __slots__ = (
-        "applications",
-        "bytes_out",
-        "calls",
-        "database",
-        "defined",
-        "errors",
-        "histogram",
-        "id",
-        "max_us",
-        "qualities",
-        "rows",
-        "sample",
-        "shape",
-        "sqlstates",
-        "timed_calls",
-        "total_us",
-        "touched",
-        "truncated",
-    )
-
-    def __init__(self, id: int, shape: Shape, database: str, truncated: bool) -> None:
-        self.id = id
-        self.shape = shape
-        self.database = database
-        self.truncated = truncated
-        self.defined = False
-        self.sample = SampleState()
-        self.clear()
-
-    def clear(self) -> None:
-        self.touched = False
-        self.calls = 0
-        self.errors = 0
-        self.rows = 0
-        self.bytes_out = 0
-        self.timed_calls = 0
-        self.total_us = 0
-        self.max_us = 0
-        self.histogram: dict[int, int] = {}
-        self.sqlstates: dict[str, int] = {}
-        self.qualities = [0, 0, 0, 0]
-        self.applications: set[str] = set()
-
-    def definition(self) -> StatementDef:
-        self.defined = True
-        return StatementDef(self.id, self.shape.text, self.database, self.truncated)
-
-    def delta(self) -> StatementDelta:
-        exact, client_bound, shared, partial = self.qualities
-        return StatementDelta(
-            id=self.id,
-            calls=self.calls,
-            errors=self.errors,
-            rows=self.rows,
-            bytes_out=self.bytes_out,
-            timed_calls=self.timed_calls,
-            total_us=self.total_us,
-            max_us=self.max_us,
-            histogram=self.histogram,
-            sqlstates=self.sqlstates,
-            qualities=(exact, client_bound, shared, partial),
-            applications=tuple(self.applications),
-        )
-
-
-class _Use:
-    """A statement in a text, with the text's own values."""
-
-    __slots__ = ("list_length", "literals", "statement")
-
-    def __init__(self, statement: _Statement, literals: tuple[bytes, ...], list_length: int) -> None:
-        self.statement = statement
-        self.literals = literals
-        self.list_length = list_length
-
-
-_TextKey = tuple[bytes, str, str, bool, bool]
 
 
 class Capture:
@@ -125,14 +36,8 @@ class Capture:
 
     def __init__(self, worker: int, key: bytes, samples: Samples) -> None:
         self._worker = worker
-        self._lexer = Lexer()
-        self._texts: dict[_TextKey, list[_Use]] = {}
-        self._text_bytes = 0
-        self._statements: dict[tuple[str, str, bool], _Statement] = {}
-        self._characters = 0
-        self._touched: list[_Statement] = []
-        self._new: list[_Statement] = []
-        self._next_id = 1
+        self._statements = StatementTable()
+        self._touched: list[CountedStatement] = []
         self._sequence = 0
         self._sessions = 0
         self._counters: dict[str, int] = {}
@@ -199,20 +104,12 @@ class Capture:
             statement.applications.add(name)
         self._values(execution, use, duration_us)
 
-    def _use(self, execution: Execution) -> _Use | None:
-        """The statement that ran, None where the table of statements is full."""
-        session = execution.session
-        key = (
-            execution.sql,
-            session.database,
-            session.client_encoding,
-            session.standard_conforming_strings,
-            execution.sql_length > len(execution.sql),
-        )
-        uses = self._texts.get(key)
-        if uses is None:
-            uses = self._learn(key)
+    def _use(self, execution: Execution) -> Use | None:
+        """The statement that ran; None where it cannot be counted, which is counted."""
+        uses = self._statements.uses(execution)
         if not uses:
+            # The table of statements is full, or what was kept of a long text is comment alone.
+            self.count("lost.statements")
             return None
         ordinal = execution.ordinal
         if ordinal >= len(uses):
@@ -222,7 +119,8 @@ class Capture:
         return uses[ordinal]
 
     def taken_back(self, execution: Execution) -> None:
-        """The server does not count it, so neither do we; its time was real and stays."""
+        """The server does not count it, so neither do we. Its time was real and stays, and so does the step
+        in its unit of work: the client did wait for it."""
         use = self._use(execution)
         if use is not None:
             statement = use.statement
@@ -246,8 +144,7 @@ class Capture:
         if self._samples.dropped:
             self.count("lost.samples", self._samples.dropped)
             self._samples.dropped = 0
-        definitions = tuple(statement.definition() for statement in self._new if not statement.defined)
-        self._new.clear()
+        definitions = self._statements.take_definitions()
         deltas = tuple(statement.delta() for statement in self._touched)
         self._sequence += 1
         delta = Delta(
@@ -262,11 +159,7 @@ class Capture:
             gauges={"sessions": self._sessions, "statements": len(self._statements), **self.gauges},
         )
         encoded = self._encode(delta)
-        if (
-            len(self._statements) > MAX_STATEMENTS * 9 // 10
-            or self._characters > MAX_STATEMENT_CHARACTERS * 9 // 10
-        ):
-            self._forget_idle()
+        self._statements.make_room()
         for statement in self._touched:
             statement.clear()
         self._touched.clear()
@@ -280,7 +173,7 @@ class Capture:
                 worker=self._worker,
                 sequence=0,
                 at=0.0,
-                definitions=tuple(statement.definition() for statement in self._statements.values()),
+                definitions=self._statements.definitions(),
                 statements=(),
                 samples=(),
                 units=(),
@@ -291,52 +184,7 @@ class Capture:
 
     # How it is done
 
-    def _learn(self, key: _TextKey) -> list[_Use]:
-        """Find the statements of a text that was not met lately."""
-        sql, database, encoding, standard, truncated = key
-        uses: list[_Use] = []
-        for found in self._lexer.lex(decode_text(sql, encoding), standard):
-            shape = found.shape
-            statement = self._statement(shape, database, truncated)
-            if statement is None:
-                self.count("lost.statements")
-                return []
-            literals = tuple([encode_text(text, encoding) for text in found.literals])
-            length = found.list_length
-            for literal in literals:
-                if literal.startswith(b"{"):
-                    length = max(length, array_length(literal, 0, 0) or 0)
-            uses.append(_Use(statement, literals, length))
-        self._text_bytes += len(sql)
-        if len(self._texts) >= MAX_TEXTS or self._text_bytes > MAX_TEXT_BYTES:
-            self._texts.clear()
-            self._text_bytes = len(sql)
-        self._texts[key] = uses
-        return uses
-
-    def _statement(self, shape: Shape, database: str, truncated: bool) -> _Statement | None:
-        key = (database, shape.text, truncated)
-        statement = self._statements.get(key)
-        if statement is None:
-            self._characters += len(shape.text)
-            if len(self._statements) >= MAX_STATEMENTS or self._characters > MAX_STATEMENT_CHARACTERS:
-                self._characters -= len(shape.text)
-                return None
-            statement = self._statements[key] = _Statement(self._next_id, shape, database, truncated)
-            self._next_id += 1
-            self._new.append(statement)
-        return statement
-
-    def _forget_idle(self) -> None:
-        """Make room: statements idle since the last flush go; their numbers are not used again."""
-        self._statements = {
-            key: statement for key, statement in self._statements.items() if statement.touched
-        }
-        self._characters = sum(len(kept.shape.text) for kept in self._statements.values())
-        self._texts.clear()
-        self._text_bytes = 0
-
-    def _values(self, execution: Execution, use: _Use, duration_us: int) -> None:
+    def _values(self, execution: Execution, use: Use, duration_us: int) -> None:
         """Hand the values of an execution to the units of work, and maybe to the samples."""
         statement = use.statement
         shape = statement.shape

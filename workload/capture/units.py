@@ -11,6 +11,9 @@ the earlier step to which a column belongs is carried along at its head.
 
 Everything is bounded (``UnitLimits``); what does not fit is counted in ``counters``.
 
+A SELECT whose transaction fails later is no call to pg_stat_statements, and the counts take it back; here it
+stays, because a unit tells of round trips, and this one was made.
+
 The burst rule, 20 ms or 20 times the session's median gap, is the project's own: an ORM's loop shows gaps
 below 1 ms on the wire, and two requests on one pooled connection seldom follow within 20 ms.
 """

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from proxy.observe.execution import Execution, Kind, Observer, Outcome, Quality, Session
-from workload.capture import capture as module
+from workload.capture import statements as module
 from workload.capture.capture import Capture
 from workload.capture.histogram import Histogram
 from workload.capture.messages import Delta, StatementDelta
@@ -272,6 +272,12 @@ def test_statements_are_bounded_and_overflow_is_counted(
     later = flushed(capture)
     assert "lost.statements" not in later.counters
     assert {s.id for s in later.statements} == {1, 11}
+
+
+def test_a_text_that_is_cut_off_inside_its_comment_is_counted_as_lost(capture: Capture) -> None:
+    capture.executed(execution("/* a long story", sql_length=100_000))
+    delta = flushed(capture)
+    assert (delta.statements, delta.counters) == ((), {"lost.statements": 1})
 
 
 def test_a_new_recorder_is_told_everything(capture: Capture) -> None:
