@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from advisor.model import Advice, BatchCandidate, IndexCandidate, Proof, QueryGain
-from tui.format import count, duration, one_line, printable, size, speedup
+from tui.format import counted, duration, one_line, printable, size, speedup
 from tui.sql_text import pretty
+from workload.detect.orm import orm_name
 from workload.model import AdviceRecord
 from workload.plans.model import PlanError, parse_plan, render_plan
 
@@ -22,6 +23,10 @@ METHODS = {
     "build": "planned with the index really built in a transaction that was rolled back",
     "snapshot": "run in one read-only snapshot, results compared row by row",
 }
+
+
+_DECISIONS = ("accepted", "rejected", "snoozed")
+"""States that a person gives, with a reason."""
 
 
 class UnreadableAdviceError(ValueError):
@@ -66,6 +71,13 @@ class AdviceView:
     plans: tuple[PlanPair, ...]
     care: tuple[Section, ...]
     """Limits of the proof, locks, the way back."""
+
+    @property
+    def remark(self) -> str:
+        """What was noted with the state: a person's reason, or for instance where the export went."""
+        if not self.reason:
+            return ""
+        return f"{'Reason given' if self.state in _DECISIONS else 'Noted'}: {self.reason}"
 
 
 def read_advice(record: AdviceRecord) -> Advice:
@@ -114,7 +126,7 @@ def _lines(text: str) -> tuple[str, ...]:
 def _index_reasons(candidate: IndexCandidate, advice: Advice) -> tuple[Section, ...]:
     reasons = [one_line(candidate.why)] if candidate.why else []
     reasons += [
-        f"{count(gain.calls)} calls, {duration(gain.total_ms)}: {one_line(gain.query)}"
+        f"{counted(gain.calls, 'call')}, {duration(gain.total_ms)}: {one_line(gain.query)}"
         for gain in advice.gains
     ]
     return (Section("Why", tuple(reasons)),) if reasons else ()
@@ -123,7 +135,7 @@ def _index_reasons(candidate: IndexCandidate, advice: Advice) -> tuple[Section, 
 def _batch_reasons(candidate: BatchCandidate) -> tuple[Section, ...]:
     sections = []
     if candidate.orm_fix:
-        name = candidate.orm or "the ORM"
+        name = one_line(orm_name(candidate.orm)) or "the ORM"
         sections.append(Section(f"In {name}", _lines(candidate.orm_fix), "python"))
     if candidate.notes:
         sections.append(Section("Mind", tuple(one_line(note) for note in candidate.notes)))
@@ -135,8 +147,8 @@ def _proof(proof: Proof, gains: Sequence[QueryGain]) -> Section:
     server = f", PostgreSQL {one_line(proof.server_version)}" if proof.server_version else ""
     lines.append(f"How: {METHODS.get(proof.method, proof.method)}{server}.")
     if proof.compared_calls is not None:
-        rows = f", {count(proof.compared_rows)} rows" if proof.compared_rows is not None else ""
-        lines.append(f"Compared: {count(proof.compared_calls)} calls{rows}: the same.")
+        rows = f", {counted(proof.compared_rows, 'row')}" if proof.compared_rows is not None else ""
+        lines.append(f"Compared: {counted(proof.compared_calls, 'call')}{rows}: the same.")
     if proof.calls_ms is not None and proof.batched_ms is not None:
         lines.append(
             f"Measured: {duration(proof.calls_ms)} for the calls one by one, {duration(proof.batched_ms)} "
@@ -155,7 +167,7 @@ def _proof(proof: Proof, gains: Sequence[QueryGain]) -> Section:
 def _table(proof: Proof) -> str:
     if proof.table_bytes is None:
         return ""
-    rows = f", {count(proof.table_rows)} rows" if proof.table_rows is not None else ""
+    rows = f", {counted(proof.table_rows, 'row')}" if proof.table_rows is not None else ""
     return f" beside a table of {size(proof.table_bytes)}{rows}"
 
 
@@ -195,8 +207,8 @@ def _plan(document: dict[str, Any]) -> tuple[str, ...]:
 def plain_text(view: AdviceView) -> str:
     """The view for a terminal or a pipe: headings, indented blocks, plans one under the other."""
     parts = [f"{view.title}\n{view.kind} · {view.state} · {view.database} · {view.benefit} · id {view.id}"]
-    if view.reason:
-        parts.append(f"Reason given: {view.reason}")
+    if view.remark:
+        parts.append(view.remark)
     parts.append(_block(view.change))
     if view.instead is not None:
         parts.append(_block(view.instead))

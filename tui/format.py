@@ -51,6 +51,12 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
+def counted(number: float, one: str, many: str = "") -> str:
+    """``1 call``, ``1,200 calls``; ``many`` where the plural is more than an s."""
+    text = count(number)
+    return f"{text} {one if text == '1' else many or one + 's'}"
+
+
 def short_count(number: float) -> str:
     """A number in at most five characters: ``999``, ``1.2k``, ``12k``, ``3.4M``."""
     if number < 0:

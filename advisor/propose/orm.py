@@ -55,7 +55,7 @@ def orm_fix(orm: str, finding: Finding, relation: Relation) -> str:
         text = writer["to_many"]
     guessed = "" if parent and child else " The tables are not known, so the names stand for yours."
     return (
-        text.format(**asdict(names)) + " (Class and attribute names are guessed from the tables.)" + guessed
+        text.format(**asdict(names)) + "\n(Class and attribute names are guessed from the tables.)" + guessed
     )
 
 

@@ -39,7 +39,7 @@ def test_a_batch_shows_both_statements_the_orm_call_and_both_times(records: dict
     assert view.instead is not None
     assert "WHERE order_id = $1" in view.instead.lines
     titles = {section.title: section for section in view.why}
-    assert titles["In sqlalchemy"].lines == ("select(Order).options(selectinload(Order.lines))",)
+    assert titles["In SQLAlchemy"].lines == ("select(Order).options(selectinload(Order.lines))",)
     assert any("6.20 ms" in line and "700 µs" in line and "8.9×" in line for line in titles["Proof"].lines)
     assert view.plans == ()
 

@@ -118,3 +118,11 @@ def test_parsing_amounts() -> None:
 def test_what_is_not_an_amount_says_what_would_be(text: str) -> None:
     with pytest.raises(ValueError, match="is not a span of time such as 90s"):
         fmt.parse_span(text)
+
+
+def test_one_is_not_plural() -> None:
+    assert fmt.counted(1, "call") == "1 call"
+    assert fmt.counted(0, "call") == "0 calls"
+    assert fmt.counted(1200, "query", "queries") == "1,200 queries"
+    assert fmt.counted(1, "query", "queries") == "1 query"
+    assert fmt.counted(0.6, "row") == "1 row"  # as it is printed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from advisor.advise import AdviseError, advise
 from proxy.dsn import DsnError
 from tui.app.reading import NotThereError, Reader
-from tui.format import one_line
+from tui.format import counted, one_line
 from tui.target import TargetError, resolve_target
 from workload.store import StoreError
 
@@ -46,6 +46,6 @@ def look(reader: Reader, target: str | None) -> str:
     """
     store = reader.required()
     report = asyncio.run(advise(store, resolve_target(target, os.environ, store)))
-    found, dropped = len(report.advice), len(report.rejections)
-    text = f"{found} pieces of advice proved, {dropped} candidates dropped."
+    found = counted(len(report.advice), "piece of advice", "pieces of advice")
+    text = f"{found} proved, {counted(len(report.rejections), 'candidate')} dropped."
     return " ".join([text, *report.notes])

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 
 from tui.app.rows import class_label
-from tui.format import age, count, duration, one_line
+from tui.format import age, count, counted, duration, one_line
+from workload.detect.orm import orm_name
 from workload.model import Column, Finding
 
 LONGEST_VALUE = 200
@@ -18,7 +19,7 @@ def finding_lines(finding: Finding, query: str, parent_query: str, now: float) -
         one_line(finding.title),
         f"{class_label(finding)}, {finding.confidence} confidence, database {one_line(finding.database)}, "
         f"seen {age(now - finding.last_seen)} ago",
-        f"{count(finding.calls)} calls in {count(finding.units)} units of work, "
+        f"{counted(finding.calls, 'call')} in {counted(finding.units, 'unit of work', 'units of work')}, "
         f"{duration(finding.wasted_ms)} wasted",
     ]
     if finding.child.column:
@@ -44,7 +45,10 @@ def name(column: Column) -> str:
 
 def evidence(items: Iterable[tuple[str, object]]) -> list[tuple[str, str]]:
     """The evidence for people: names without underscores, numbers short, structures as JSON."""
-    return [(key.replace("_", " "), _value(value)) for key, value in sorted(items)]
+    return [
+        (key.replace("_", " "), _value(orm_name(value) if key == "orm" and isinstance(value, str) else value))
+        for key, value in sorted(items)
+    ]
 
 
 def _value(value: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tui.app.charts import axis, bar, columns, latency_bands
 from tui.app.reading import QueryDetail
 from tui.app.rows import class_label, state_label
-from tui.format import age, count, duration, one_line, percent, rate, size
+from tui.format import age, count, counted, duration, one_line, percent, rate, size
 from tui.sql_text import runnable
 from workload.model import Query, Sample
 from workload.store import Point
@@ -31,7 +31,9 @@ def numbers(detail: QueryDetail, now: float) -> list[str]:
     if query.errors:
         states = ", ".join(f"{count(times)} × {state}" for state, times in detail.errors.items())
         lines.append(
-            f"⚠ {count(query.errors)} errors: {states}" if states else f"⚠ {count(query.errors)} errors"
+            f"⚠ {counted(query.errors, 'error')}: {states}"
+            if states
+            else f"⚠ {counted(query.errors, 'error')}"
         )
     if query.timed_calls < query.calls:
         lines.append(
@@ -84,7 +86,7 @@ def sample_lines(query: Query, samples: Sequence[Sample]) -> list[str]:
         return ["none kept (the proxy was started with --samples none, or nothing ran since)"]
     lines: list[str] = []
     for sample in samples[:SHOWN_SAMPLES]:
-        lines.append(f"-- {duration(sample.duration_ms)}, {count(sample.rows)} rows")
+        lines.append(f"-- {duration(sample.duration_ms)}, {counted(sample.rows, 'row')}")
         if sample.masked:
             values = ", ".join(f"${place} {value}" for place, value in enumerate(sample.params, 1))
             lines.append("-- masked: " + one_line(values))

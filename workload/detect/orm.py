@@ -23,7 +23,24 @@ _SIGNATURES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("sequelize", re.compile(r'^SELECT .* FROM "(\w+)" AS "\w+".*;?$')),
     ("knex", re.compile(r'^select "(\w+)"\.\* from "\1"')),
 )
+ORM_NAMES: Final[dict[str, str]] = {
+    "django": "Django",
+    "sqlalchemy": "SQLAlchemy",
+    "activerecord": "Active Record",
+    "sequelize": "Sequelize",
+    "typeorm": "TypeORM",
+    "knex": "Knex.js",
+    "prisma": "Prisma",
+    "hibernate": "Hibernate",
+}
+"""What ``orm_of`` answers, as the projects write themselves."""
+
 _STATEMENT_NAMES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (("activerecord", re.compile(r"^a\d+$")),)
+
+
+def orm_name(orm: str) -> str:
+    """The name for people of what ``orm_of`` answered; one that is not known stays as it is."""
+    return ORM_NAMES.get(orm, orm)
 
 
 def orm_of(text: str, statement_name: str = "") -> str:

@@ -156,7 +156,7 @@ async def test_accept_reject_snooze_and_undo_are_written(open_app: Any, store_pa
         assert isinstance(driver.app.screen, Prompt)
         await driver.press("enter")
         assert isinstance(driver.app.screen, Prompt)
-        assert "A few words are needed" in driver.text
+        assert "An answer is needed" in driver.text
         await driver.type("slow")
         await driver.press("enter")
         assert isinstance(driver.app.screen, InboxScreen)
@@ -193,7 +193,7 @@ async def test_deciding_on_the_detail_screen(open_app: Any, store_path: Path) ->
         await driver.press("4", "enter", "r")
         await driver.type("no")
         await driver.press("enter")
-        assert "because: no" in driver.text
+        assert "Reason given: no" in driver.text
         assert "✗ rejected" in driver.text
         assert states(store_path)["ix1"] == ("rejected", "no")
 

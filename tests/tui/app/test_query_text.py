@@ -69,7 +69,7 @@ def test_samples_are_runnable_or_say_why_not(detail: QueryDetail) -> None:
     )
     masked = msgspec.structs.replace(sample, masked=True, params=("int4 4 bytes", None))
     lines = query_text.sample_lines(detail.query, [sample, masked])
-    assert lines[0] == "-- –, 1 rows"
+    assert lines[0] == "-- –, 1 row"
     assert lines[1].endswith("VALUES (7, '2026-01-01') RETURNING id;")
     assert lines[3] == "-- masked: $1 int4 4 bytes, $2 None"
     assert "--samples none" in query_text.sample_lines(detail.query, [])[0]

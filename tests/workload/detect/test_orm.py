@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workload.detect.orm import orm_of
+from workload.detect.orm import _SIGNATURES, ORM_NAMES, orm_name, orm_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,10 @@ def test_an_orm_is_known_by_its_habits(text: str, orm: str) -> None:
 def test_a_statement_name_gives_it_away() -> None:
     assert orm_of("SELECT id FROM t", "__asyncpg_stmt_1f__") == ""  # asyncpg's own, with or without an ORM
     assert orm_of("SELECT id FROM t", "a12") == "activerecord"
+
+
+def test_people_read_the_projects_own_spelling() -> None:
+    assert orm_name("sqlalchemy") == "SQLAlchemy"
+    assert orm_name("") == ""
+    assert orm_name("something new") == "something new"
+    assert {name for name, _ in _SIGNATURES} == set(ORM_NAMES)

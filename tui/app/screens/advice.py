@@ -61,8 +61,8 @@ class AdviceScreen(DecidingScreen[AdviceDetail], DetailScreen[AdviceDetail]):
     def _head(self, data: AdviceDetail) -> list[str]:
         view = data.view
         lines = [view.title, f"{state_label(view.state)}   {view.kind}   {view.database}   {view.benefit}"]
-        if view.reason:
-            lines.append(f"because: {view.reason}")
+        if view.remark:
+            lines.append(view.remark)
         steps = [
             f"{step.state} {age(self.now - step.at)} ago" for step in data.history if step.state != "new"
         ]

@@ -22,7 +22,7 @@ from tui.app.status import Status
 from tui.app.widgets.panel import Panel
 from tui.app.widgets.table import Column, ListTable
 from tui.exporting import RUNNERS, ExportError, plan_export, write_export
-from tui.format import duration, one_line, printable
+from tui.format import counted, duration, one_line, printable
 from tui.location import display
 from workload.model import AdviceRecord
 from workload.store import StoreError
@@ -139,7 +139,7 @@ class ExportScreen(StoreScreen[Basket]):
         try:
             store = self.reader.required()
             result = write_export(store, basket.records, basket.runner, self.folder, self.now)
-        except (ExportError, StoreError, NotThereError, OSError) as error:
+        except (ExportError, UnreadableAdviceError, StoreError, NotThereError, OSError) as error:
             self.post_message(self.Refused(f"not exported: {error}"))
         else:
             self.post_message(self.Written(result))
@@ -149,7 +149,7 @@ class ExportScreen(StoreScreen[Basket]):
         message.stop()
         where = display(str(self.folder.absolute()))
         self.notify(
-            f"{len(message.result.written)} files written to {where}.",
+            f"{counted(len(message.result.written), 'file')} written to {where}.",
             title="Exported",
             timeout=10,
             markup=False,
@@ -162,7 +162,9 @@ def file_count(plan: ExportResult | None) -> str:
     if plan is None:
         return "files   none, see below"
     number = sum(len(migration.files) for migration in plan.migrations)
-    return f"files   {number}, w writes them"
+    if number:
+        return f"files   {number}, w writes {'it' if number == 1 else 'them'}"
+    return "files   none to write, w marks what is there"
 
 
 def preview_lines(basket: Basket) -> list[str]:

@@ -16,7 +16,7 @@ from tui.app.rows import class_label
 from tui.app.screens.base import StoreScreen
 from tui.app.widgets.panel import Panel
 from tui.app.widgets.table import Column, ListTable
-from tui.format import duration, one_line, short_count
+from tui.format import counted, duration, one_line, short_count
 from workload.model import Finding
 
 COLUMNS = (
@@ -60,7 +60,7 @@ class FindingsScreen(StoreScreen[FindingList]):
         table = self.query_one(ListTable)
         table.display = bool(data.findings)
         self.query_one("#finding-scroll").display = bool(data.findings)
-        table.border_title = f"{len(data.findings)} findings"
+        table.border_title = counted(len(data.findings), "finding")
         table.sync([(each.id, _cells(each)) for each in data.findings])
         self._describe()
 

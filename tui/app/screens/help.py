@@ -35,6 +35,7 @@ KEYS = (
             ("s S", "sort by the next column, reverse; or click on a heading"),
         ),
     ),
+    ("Findings", (("y", "copy the repeated statement"),)),
     ("One query", (("p", "laid out or as recorded"), ("y Y", "copy the statement, a runnable sample"))),
     (
         "Advice",

@@ -15,7 +15,7 @@ from tui.app.rows import state_label
 from tui.app.screens.deciding import DecidingScreen
 from tui.app.widgets.panel import Panel
 from tui.app.widgets.table import Column, ListTable
-from tui.format import duration, one_line
+from tui.format import counted, duration, one_line
 from tui.location import display
 from workload.model import AdviceRecord
 
@@ -60,7 +60,8 @@ class InboxScreen(DecidingScreen[AdviceList]):
         table.display = bool(data.records)
         table.sync([(record.id, _cells(record, record.id in self.marked)) for record in data.records])
         new = sum(record.state == "new" for record in data.records)
-        table.border_title = f"{len(data.records)} pieces of advice, {new} new"
+        pieces = counted(len(data.records), "piece of advice", "pieces of advice")
+        table.border_title = f"{pieces}, {new} new"
         table.border_subtitle = f"{len(self.marked)} marked · esc unmarks" if self.marked else ""
 
     def subjects(self) -> Sequence[str]:
@@ -100,7 +101,8 @@ class InboxScreen(DecidingScreen[AdviceList]):
 
 def nothing_yet(data: AdviceList) -> str:
     """What to do while the inbox is empty."""
-    found = f"{data.findings} findings wait for it. " if data.findings else ""
+    waits = "waits" if data.findings == 1 else "wait"
+    found = f"{counted(data.findings, 'finding')} {waits} for it. " if data.findings else ""
     target = "" if data.status.upstream else " --target URL"
     return (
         f"No advice yet. {found}Press A to look for indexes and batched statements now, or run\n\n"

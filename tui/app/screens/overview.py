@@ -15,7 +15,7 @@ from tui.app.rows import QUERY_COLUMNS, class_label
 from tui.app.screens.base import StoreScreen
 from tui.app.widgets.panel import Chart, Panel
 from tui.app.widgets.table import Column, ListTable
-from tui.format import age, clip, count, duration, one_line, rate
+from tui.format import age, clip, counted, duration, one_line, rate
 from tui.location import display
 from workload.model import AdviceRecord, Finding
 from workload.store import Point
@@ -85,7 +85,7 @@ def traffic_lines(data: Overview, width: int, height: int, now: float) -> list[s
     calls = sum(point.calls for point in points)
     errors = sum(point.errors for point in points)
     begin = f"-{age(now - points[0].start)}"
-    totals = [f"{count(calls)} calls", f"{count(errors)} errors", f"peak {rate(max(rates))}"]
+    totals = [counted(calls, "call"), counted(errors, "error"), f"peak {rate(max(rates))}"]
     foot = axis(begin, totals, width)
     return [clip(head, width), *columns(rates, width, max(1, height - 2)), foot]
 
@@ -116,7 +116,7 @@ def inbox_lines(
     if accepted:
         upper.append(f"{accepted} accepted, to be exported")
     wasted = duration(sum(finding.wasted_ms for finding in findings))
-    lower = f"{len(findings)} findings, {wasted} wasted" if findings else "No findings so far"
+    lower = f"{counted(len(findings), 'finding')}, {wasted} wasted" if findings else "No findings so far"
     room = max(0, height - len(upper) - 1)
     advised = [clip("▸ " + one_line(record.title), width) for record in new[: (room + 1) // 2]]
     found = [

@@ -40,7 +40,7 @@ class Prompt(ModalScreen[str | None]):
         message.stop()
         answer = message.value.strip()
         if self._required and not answer:
-            self.query_one("#prompt-hint", Static).update("A few words are needed · esc goes back")
+            self.query_one("#prompt-hint", Static).update("An answer is needed · esc goes back")
             return
         self.dismiss(answer)
 

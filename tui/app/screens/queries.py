@@ -15,6 +15,7 @@ from tui.app.reading import QueryList
 from tui.app.rows import FLAG_LEGEND, QUERY_COLUMNS, QueryColumn, QueryRow, column, sort_rows
 from tui.app.screens.base import StoreScreen
 from tui.app.widgets.table import Column, ListTable
+from tui.format import counted
 
 WIDE = 110
 """Cells from which on the columns marked wide have room."""
@@ -65,10 +66,10 @@ class QueriesScreen(StoreScreen[QueryList]):
 
     def _label(self, table: ListTable, shown: Sequence[QueryRow], rows: Sequence[QueryRow]) -> None:
         if self.filter.text:
-            table.border_title = f"{len(shown)} of {len(rows)} queries"
+            table.border_title = f"{len(shown)} of {counted(len(rows), 'query', 'queries')}"
             table.border_subtitle = f"filter: {self.filter.text} · esc clears".replace("[", "\\[")
         else:
-            table.border_title = f"{len(rows)} queries"
+            table.border_title = counted(len(rows), "query", "queries")
             table.border_subtitle = FLAG_LEGEND
 
     def on_resize(self) -> None:

@@ -11,6 +11,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable
+from textual.widgets.data_table import RowKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class ListTable(DataTable[Text]):
             if old[place] != new[place]:
                 self.update_cell_at(Coordinate(row, place), self._cell(column, new[place]))
 
-    def _row_key(self, row: int):  # type: ignore[no-untyped-def]
+    def _row_key(self, row: int) -> RowKey:
         return self.coordinate_to_cell_key(Coordinate(row, 0)).row_key
 
     def _cell(self, column: Column, text: str) -> Text:
