@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from advisor.migrations import render
 from advisor.migrations.model import Migration, MigrationFile
 from advisor.model import Advice, BatchCandidate
+from workload.detect.orm import orm_name
 
 DIRECTORY = "pgcoach-notes"
 
 
 def batch_note(advice: Advice, candidate: BatchCandidate, now: datetime) -> Migration:
     """What to change, the statement that does it, and what was proved."""
-    name = render.slug(f"batch {candidate.key_column} {advice.id[:8]}")
+    # The id last and by itself: slug cuts long names, and two notes must not become one file.
+    name = f"{render.slug(f'batch {candidate.key_column}')}_{render.slug(advice.id[:8])}"
     return Migration(
         advice_id=advice.id,
         runner="note",
@@ -25,9 +28,11 @@ def batch_note(advice: Advice, candidate: BatchCandidate, now: datetime) -> Migr
 def _text(advice: Advice, candidate: BatchCandidate, now: datetime) -> str:
     proof = advice.proof
     head = render.header(advice, now, "take the change in the code back")[0]
-    sections = [f"<!-- {head.replace('--', '- -')} -->", f"# {render.one_line(advice.title)}"]
+    # Two hyphens may not stand inside a comment of HTML.
+    sections = [f"<!-- {re.sub('-{2,}', '-', head)} -->", f"# {render.one_line(advice.title)}"]
     if candidate.orm_fix:
-        sections.append(f"## In {candidate.orm}\n\n{_code(candidate.orm_fix, 'text')}")
+        orm = render.one_line(orm_name(candidate.orm)) or "the ORM"
+        sections.append(f"## In {orm}\n\n{_code(candidate.orm_fix, 'text')}")
     sections.append(
         "## The statement that does it at once\n\n"
         f"{_code(candidate.batched, 'sql')}\n\n"
