@@ -273,7 +273,10 @@ class _Run:
                 continue
             if record.state not in _OPEN_STATES:
                 continue
-            candidate = load_advice(record).candidate
+            try:
+                candidate = load_advice(record).candidate
+            except msgspec.DecodeError:
+                continue  # another version's document: it is shown as such, and nothing is known to settle
             if not isinstance(candidate, IndexCandidate):
                 continue
             relation = self.catalog.relations.get((candidate.schema, candidate.table))

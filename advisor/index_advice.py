@@ -84,7 +84,7 @@ def _gain(gain: Gain, query: Query) -> QueryGain:
 
 
 def _summary(chosen: Chosen, method: ProofMethod) -> str:
-    how = "as a hypothetical index (HypoPG)" if method == "hypopg" else "really built, then rolled back"
+    how = "as a hypothetical index (HypoPG)" if method == "hypopg" else "by building it and rolling back"
     count = len(chosen.gains)
     plans = "one query gets a cheaper plan" if count == 1 else f"{count} queries get cheaper plans"
     top = max(chosen.gains, key=lambda gain: 1 - gain.after.cost / gain.before.cost)

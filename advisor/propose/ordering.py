@@ -17,7 +17,7 @@ def read_order(node: Any, targets: list[Any], outputs: dict[str, Binding], scope
     sort = [_sort_key(item, targets, outputs, scopes) for item in node.sortClause or ()]
     if sort:
         _set_order(sort, "ORDER BY")
-    group = [(_expression(item, targets, outputs, scopes), False, None) for item in node.groupClause or ()]
+    group = [(_grouped(item, targets, outputs, scopes), False, None) for item in node.groupClause or ()]
     if group:
         _set_order(group, "GROUP BY")
     distinct = [item for item in node.distinctClause or () if item is not None]
@@ -46,8 +46,16 @@ def _sort_key(
     )
 
 
+def _grouped(node: Any, targets: list[Any], outputs: dict[str, Binding], scopes: Scopes) -> Binding:
+    """What an item of GROUP BY means: unlike in ORDER BY, a column of FROM comes before an output name.
+
+    findTargetlistEntrySQL92 in parse_clause.c.
+    """
+    return bind(node, scopes[:1]) or _expression(node, targets, outputs, scopes)
+
+
 def _expression(node: Any, targets: list[Any], outputs: dict[str, Binding], scopes: Scopes) -> Binding:
-    """What an item of ORDER BY or GROUP BY means: an ordinal, an output name, or a column."""
+    """What an item of ORDER BY or DISTINCT ON means: an ordinal, an output name, or a column."""
     if isinstance(node, ast.A_Const) and isinstance(node.val, ast.Integer):
         ordinal = node.val.ival or 0
         return bind(targets[ordinal - 1], scopes) if 0 < ordinal <= len(targets) else ()

@@ -13,7 +13,7 @@ from advisor.advise import SUPERSEDED, AdviseError, AdviseReport, advise, load_a
 from advisor.model import Advice, BatchCandidate, IndexCandidate
 from advisor.scratch import ScratchServer
 from proxy.dsn import parse_dsn
-from workload.model import Column, Finding
+from workload.model import AdviceRecord, Column, Finding
 from workload.store import Store
 
 AddQuery = Callable[..., int]
@@ -304,6 +304,25 @@ async def test_a_role_without_rights_gets_reasons_instead_of_an_error(
     assert report.advice == ()
     assert "may not read" in reasons(report)[f"query {id}: SELECT * FROM orders WHERE customer_id = $1"][0]
     assert any("GRANT pg_read_all_data TO outsider" in note for note in report.notes)
+
+
+async def test_a_document_of_another_version_stands_in_nobodys_way(database: str, store: Store) -> None:
+    store.save_advice(
+        AdviceRecord(
+            id="later",
+            kind="index",
+            state="new",
+            title="what a later version thought of",
+            database=parse_dsn(database).database,
+            benefit_ms=1.0,
+            created_at=1.0,
+            updated_at=1.0,
+            reason="",
+            document=b'{"id": "later", "candidate": {"type": "matview"}}',
+        )
+    )
+    assert (await build(store, database)).advice == ()
+    assert [(record.id, record.state) for record in store.advice()] == [("later", "new")]
 
 
 async def test_an_empty_store_says_what_to_do(database: str, store: Store) -> None:
