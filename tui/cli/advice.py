@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from advisor.model import AdviceState
 from tui.cli.options import Json, Store, existing_store
 
 if TYPE_CHECKING:
@@ -23,11 +24,12 @@ def list_(
     store: Store = None,
     json: Json = False,
     state: Annotated[
-        list[str] | None,
-        Parameter(help="Only these: new, accepted, rejected, snoozed, exported …", negative=""),
+        list[AdviceState] | None,
+        Parameter(help="Only what is in this state; may be given several times.", negative=""),
     ] = None,
 ) -> None:
     """All advice, the most valuable first."""
+    from tui.cli.errors import notice
     from tui.cli.output import write_json
     from workload.store import Store as OpenStore
 
@@ -35,6 +37,8 @@ def list_(
         found = opened.advice(states=tuple(state) if state else None)
     if json:
         write_json([document(record) for record in found])
+    elif state and not found:
+        notice(f"no advice is {' or '.join(state)}: `pgcoach advice` lists all of it")
     else:
         print_table(found)
 
@@ -93,6 +97,8 @@ def find(records: list[AdviceRecord], id_: str) -> AdviceRecord:
     """
     from tui.cli.errors import CommandError
 
+    if not id_:
+        raise CommandError("the id of the advice is empty: see `pgcoach advice`")
     exact = [record for record in records if record.id == id_]
     found = exact or [record for record in records if record.id.startswith(id_)]
     if len(found) == 1:

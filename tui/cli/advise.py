@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from tui.cli.options import Json, Store, Target, existing_store
+from tui.cli.options import AT_LEAST_ONE, Json, Store, Target, existing_store
 
 if TYPE_CHECKING:
     from advisor.advise import AdviseReport
@@ -28,7 +28,10 @@ def advise(
         bool,
         Parameter(negative="", help="Nobody else uses the target: pgcoach may build and roll back indexes."),
     ] = False,
-    limit: Annotated[int, Parameter(help="Queries looked at, those with the most total time first.")] = 50,
+    limit: Annotated[
+        int,
+        Parameter(help="Queries looked at, those with the most total time first.", validator=AT_LEAST_ONE),
+    ] = 50,
     why_not: Annotated[
         bool, Parameter(negative="", help="Also say what was considered and dropped, and why.")
     ] = False,
@@ -56,6 +59,7 @@ def _print(report: AdviseReport, records: list[AdviceRecord], json: bool, why_no
     from tui.cli.advice import document, print_table
     from tui.cli.errors import notice
     from tui.cli.output import write_json
+    from tui.format import counted
 
     for note in report.notes:
         notice(f"note: {note}")
@@ -63,7 +67,8 @@ def _print(report: AdviseReport, records: list[AdviceRecord], json: bool, why_no
         for rejection in report.rejections:
             notice(f"not advised: {rejection.what}: {rejection.reason}")
     elif report.rejections:
-        notice(f"{len(report.rejections)} candidates were dropped; --why-not says why")
+        was = "was" if len(report.rejections) == 1 else "were"
+        notice(f"{counted(len(report.rejections), 'candidate')} {was} dropped; --why-not says why")
     if json:
         write_json([document(record) for record in records])
     elif records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from tui.cli.errors import CommandError
 
@@ -24,10 +25,13 @@ Target = Annotated[
     Parameter(
         name="--target",
         env_var="PGCOACH_TARGET",
-        help="Database to prove advice on: URL or libpq conninfo. Default: DATABASE_URL, then PG* "
-        "variables, then the upstream that the proxy noted in the store.",
+        help="Database to prove advice on: URL or libpq conninfo. Default: the upstream that the proxy noted "
+        "in the store, then DATABASE_URL, then the PG* variables.",
     ),
 ]
+
+AT_LEAST_ONE = Number(gte=1)
+"""Validator of the options that say how many."""
 
 
 def store_location(given: str | None) -> str:

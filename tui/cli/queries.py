@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from tui.cli.options import Json, Store, existing_store
+from tui.cli.options import AT_LEAST_ONE, Json, Store, existing_store
 
 if TYPE_CHECKING:
     from workload.model import Query
@@ -38,7 +38,11 @@ def queries(
     ] = None,
     order: Annotated[Order, Parameter(help="What comes first.")] = "total",
     limit: Annotated[
-        int | None, Parameter(help=f"How many, at most. Default: {TABLE_ROWS} in the table, all as JSON.")
+        int | None,
+        Parameter(
+            help=f"How many, at most. Default: {TABLE_ROWS} in the table, all as JSON.",
+            validator=AT_LEAST_ONE,
+        ),
     ] = None,
 ) -> None:
     """The queries that ran, the most expensive first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from advisor.scratch import ScratchServer
 from tui.demo import show
 from tui.demo.measure import Run, changes, total
 from tui.demo.processes import DemoError, application, proxy
+from tui.format import counted
 from workload.model import Finding, Query
 from workload.store import Store
 from workload.store.schema import FINE_SPAN
@@ -81,7 +83,9 @@ def run_demo(output: Path | None = None, *, pages: int = PAGES, console: Console
             show.runs(console, runs)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s; the server and its data are gone.")
     console.print("Look at what was captured:\n")
-    console.print(f"  pgcoach tui --store {store_path}", style="bold", soft_wrap=True)
+    console.print(
+        f"  pgcoach tui --store {shlex.quote(str(store_path))}", style="bold", soft_wrap=True, markup=False
+    )
     return 0
 
 
@@ -187,7 +191,7 @@ def _is_up_script(path: Path) -> bool:
 
 def _apply(console: Console, server: ScratchServer, scripts: Sequence[Path]) -> None:
     psql = server.binaries.bindir / "psql"
-    with _step(console, f"Applying {len(scripts)} migrations with psql"):
+    with _step(console, f"Applying {counted(len(scripts), 'migration')} with psql"):
         for script in scripts:
             done = subprocess.run(
                 [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", script, server.dsn(DATABASE)],

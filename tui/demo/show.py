@@ -7,9 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from advisor.model import Advice, BatchCandidate
 from tui.demo.measure import Change, Run
+from tui.format import clip, counted, one_line
 from workload.model import Finding, Query
 
 _TOP = 6
@@ -28,7 +30,7 @@ def queries(console: Console, found: Sequence[Query]) -> None:
             f"{query.calls:,}",
             _ms(query.mean_ms),
             _ms(query.p95_ms),
-            _line(console, query.query),
+            Text(_line(console, query.query)),
         )
     console.print(table)
 
@@ -37,7 +39,7 @@ def findings(console: Console, found: Sequence[Finding]) -> None:
     table = _table("Findings", "class", "confidence", "calls", "units", "what")
     for finding in found[:_TOP]:
         table.add_row(
-            finding.cls, finding.confidence, f"{finding.calls:,}", f"{finding.units:,}", finding.title
+            finding.cls, finding.confidence, f"{finding.calls:,}", f"{finding.units:,}", Text(finding.title)
         )
     console.print(table)
 
@@ -46,17 +48,19 @@ def advice(console: Console, found: Sequence[Advice], rejected: int) -> None:
     table = _table("Advice, proved", "kind", "what", "proof")
     for item in found:
         kind = "batch" if isinstance(item.candidate, BatchCandidate) else "index"
-        table.add_row(kind, item.title, item.proof.summary)
+        table.add_row(kind, Text(item.title), Text(item.proof.summary))
     console.print(table)
-    console.print(
-        f"  {rejected} other candidates did not hold; `pgcoach advise` lists them with the reasons."
-    )
+    if rejected:
+        console.print(
+            f"  {counted(rejected, 'other candidate')} did not hold. On a database of your own, "
+            "`pgcoach advise --why-not` gives the reasons."
+        )
 
 
 def files(console: Console, written: Sequence[Path]) -> None:
     console.print("[green]✓[/green] Exported")
     for path in written:
-        console.print(f"  {path}", soft_wrap=True, highlight=False)
+        console.print(f"  {path}", soft_wrap=True, highlight=False, markup=False)
 
 
 def changes(console: Console, found: Sequence[Change]) -> None:
@@ -67,7 +71,7 @@ def changes(console: Console, found: Sequence[Change]) -> None:
             _ms(change.mean_after),
             f"{change.factor:.1f} ×",
             f"{change.calls_after:,}",
-            _line(console, change.query),
+            Text(_line(console, change.query)),
         )
     console.print(table)
 
@@ -96,8 +100,7 @@ def _table(title: str, *columns: str) -> Table:
 def _line(console: Console, sql: str) -> str:
     """The statement's head in what the figures leave of the line."""
     room = max(20, console.width - _FIGURES)
-    text = " ".join(sql.split())
-    return text if len(text) <= room else text[: room - 1] + "…"
+    return clip(one_line(sql), room)
 
 
 def _ms(value: float) -> str:
