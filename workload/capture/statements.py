@@ -158,7 +158,7 @@ class StatementTable:
         return tuple(statement.definition() for statement in self._statements.values())
 
     def make_room(self) -> None:
-        """When the table is nearly full, or had no room, statements not touched since they were cleared go."""
+        """When the table is nearly full or had no room, statements untouched since they were cleared go."""
         if (
             not self._refused
             and len(self._statements) <= MAX_STATEMENTS * _NEARLY_FULL

@@ -17,6 +17,10 @@ class UnitLimits:
     steps: int = 1_000
     """Steps of one part."""
     steps_without_source: int = 200
+    statements: int = 1_000
+    """Different statements of one unit; a session that never rests nor repeats itself then begins another."""
+    name_bytes: int = 64
+    """Of a prepared statement's name, which is a hint at the driver and as long as a client likes."""
     worker_steps: int = 100_000
     """Steps that wait in all units together."""
     rows: int = 4_096

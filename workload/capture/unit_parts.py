@@ -164,7 +164,8 @@ class PartBuilder:
             calls=calls,
             call_oids={statement: unit.oids.get(statement, ()) for statement in calls},
             statement_names={
-                statement: name.decode("utf-8", errors="replace") for statement, name in unit.names.items()
+                statement: unit.names[statement].decode("utf-8", errors="replace")
+                for statement in sorted({step.statement for step in steps}.intersection(unit.names))
             },
             part=unit.part,
             carried=len(carried),
@@ -260,7 +261,8 @@ def _boundary(steps: Sequence[StepRecord]) -> str:
 
 
 def _size(unit: Unit) -> int:
-    """Bytes of the message in MessagePack, about: hashes take 9 bytes, a step's small fields 20."""
+    """Bytes of the message in MessagePack, about: hashes take 9 bytes, a step's small fields 20, a number
+    with its count 6."""
     steps = sum(20 + 9 * len(step.params) for step in unit.steps)
     columns = sum(40 + 9 * len(column.values) for column in unit.columns)
     texts = sum(
@@ -269,4 +271,5 @@ def _size(unit: Unit) -> int:
         for call in calls
         for text in call
     )
-    return 100 + steps + columns + texts
+    names = sum(6 + len(name) for name in unit.statement_names.values())
+    return 100 + steps + columns + texts + names + 6 * (len(unit.prior_calls) + 2 * len(unit.overflow))

@@ -102,6 +102,7 @@ class UnitTracker:
         if unit is not None and (
             session.application_name != unit.application_name
             or session.user != unit.user
+            or len(unit.calls) >= self._limits.statements
             or (gap >= self._limits.burst_gap and state.status == _IDLE and gap >= self._burst_gap(state))
         ):
             self._finish(state, unit)
@@ -195,7 +196,7 @@ class UnitTracker:
         if calls == 1:
             unit.oids[statement_id] = oids
             if execution.statement_name:
-                unit.names[statement_id] = execution.statement_name
+                unit.names[statement_id] = execution.statement_name[: self._limits.name_bytes]
         limit = self._limits.param_bytes
         kept: tuple[bytes | int | None, ...] = params
         if execution.bytes_in > limit and any(p is not None and len(p) > limit for p in params):

@@ -30,7 +30,6 @@ def combined(known: Finding, new: Finding) -> Finding:
         parent=best.parent,
         parent_query_id=best.parent_query_id,
         parent_fingerprint=best.parent_fingerprint,
-        evidence=newer.evidence,
         first_seen=min(known.first_seen, new.first_seen),
         units=known.units + new.units,
         calls=known.calls + new.calls,

@@ -173,10 +173,7 @@ def covering(connection: Connection, since: float | None, until: float | None) -
     """The condition on ``statistics`` that selects a span of time without counting anything twice."""
     if since is None and until is None:
         return _statistics.span == TOTAL_SPAN
-    horizon = connection.execute(
-        select(schema.meta.c.value).where(schema.meta.c.key == FINE_HORIZON)
-    ).scalar()
-    pieces = segments(since, until, float(horizon or 0))
+    pieces = segments(since, until, _fine_horizon(connection))
     return or_(
         *(
             and_(
@@ -187,6 +184,12 @@ def covering(connection: Connection, since: float | None, until: float | None) -
             for span, low, high in pieces
         )
     )
+
+
+def _fine_horizon(connection: Connection) -> float:
+    """Epoch seconds before which fine buckets were deleted."""
+    meta = schema.meta.c
+    return float(connection.execute(select(meta.value).where(meta.key == FINE_HORIZON)).scalar() or 0)
 
 
 def segments(since: float | None, until: float | None, horizon: float) -> list[tuple[int, float, float]]:
@@ -217,8 +220,12 @@ def _up(at: float, span: int) -> float:
 
 
 def series(connection: Connection, query_id: int | None, since: float, until: float) -> list[Point]:
-    """The buckets of the span in which anything ran, oldest first; None for all queries together."""
-    width = FINE_SPAN if until - since <= FINE_SERIES else COARSE_SPAN
+    """The buckets of the span in which anything ran, oldest first; None for all queries together.
+
+    They are fine ones for a span of at most ``FINE_SERIES`` seconds of which all fine buckets are kept.
+    """
+    fine = until - since <= FINE_SERIES and since >= _fine_horizon(connection)
+    width = FINE_SPAN if fine else COARSE_SPAN
     rows = connection.execute(
         select(schema.statistics)
         .where(

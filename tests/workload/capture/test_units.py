@@ -409,6 +409,19 @@ def test_steps_that_wait_stay_within_the_workers_bound() -> None:
     assert len(unit.steps) == 10
 
 
+def test_a_session_that_never_rests_nor_repeats_itself_is_many_units() -> None:
+    tracker = UnitTracker(KEY, "full", UnitLimits(statements=10))
+    talk = Talk(tracker)
+    for statement in range(100, 135):
+        talk.run(statement)
+    (state,) = tracker._sessions.values()
+    assert state.unit is not None
+    assert len(state.unit.calls) <= 10
+    loop(talk, IDS)
+    (unit,) = after_silence(talk)
+    assert [step.statement for step in unit.steps].count(CHILD) == len(IDS)
+
+
 def test_a_closed_session_ends_its_unit(talk: Talk, tracker: UnitTracker) -> None:
     loop(talk, IDS)
     tracker.session_closed(talk.session, talk.now)
