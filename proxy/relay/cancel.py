@@ -2,8 +2,8 @@
 
 The packet goes to the upstream verbatim. The client's socket stays open until the upstream closed its
 end, because libpq takes EOF for "processed": closing early would let the cancel hit the next query.
-With several upstream addresses the request goes to each of them, since any worker may be asked to cancel
-any session; a server ignores a key that it did not issue.
+It goes to the server that issued the key. Of a key that no session of this proxy has, nobody knows: the
+request then goes to every address, and a server ignores a key that it did not issue.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 
 from proxy.dsn import Address
+from proxy.relay.cancelkeys import CancelKeys
 from proxy.relay.settings import Limits, Upstream
 from proxy.relay.sockets import tune
 from proxy.relay.upstream import dial
@@ -20,8 +21,11 @@ from proxy.relay.upstream import dial
 class CancelRelay:
     """Forwards cancel requests, within a cap of their own."""
 
-    def __init__(self, upstream: Upstream, limits: Limits, count: Callable[[str], None]) -> None:
+    def __init__(
+        self, upstream: Upstream, keys: CancelKeys, limits: Limits, count: Callable[[str], None]
+    ) -> None:
         self._upstream = upstream
+        self._keys = keys
         self._limits = limits
         self._count = count
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -48,11 +52,18 @@ class CancelRelay:
     async def _run(self, client: asyncio.Transport, packet: bytes) -> None:
         try:
             async with asyncio.timeout(self._limits.cancel):
-                await asyncio.gather(*(self._deliver(a, packet) for a in self._upstream.addresses))
+                await asyncio.gather(*(self._deliver(a, packet) for a in self._addresses(packet)))
         except TimeoutError:
             self._count("cancel.timeout")
         finally:
             client.close()
+
+    def _addresses(self, packet: bytes) -> tuple[Address, ...]:
+        issuer = self._keys.issuer(packet[8:])
+        if issuer is not None:
+            return (issuer,)
+        self._count("cancel.unknown_key")
+        return self._upstream.addresses
 
     async def _deliver(self, address: Address, packet: bytes) -> None:
         closed = asyncio.get_running_loop().create_future()

@@ -12,14 +12,17 @@ import itertools
 import logging
 import socket
 from collections.abc import Coroutine
+from secrets import token_bytes
 from time import monotonic
 from typing import Any
 
 from proxy.observe.execution import Observer, Session
 from proxy.relay.admission import Admission
 from proxy.relay.cancel import AwaitingCancel, CancelRelay
+from proxy.relay.cancelkeys import CancelKeys
 from proxy.relay.handshake import Dialling, Handshake
-from proxy.relay.session import ClientSide, Link, ServerSide
+from proxy.relay.login import LoginSide
+from proxy.relay.session import ClientSide, Link
 from proxy.relay.settings import Limits, Upstream
 from proxy.relay.sockets import peer_name, tune
 from proxy.relay.tap import TapFactory, session_tap
@@ -45,6 +48,7 @@ class Relay:
         limits: Limits | None = None,
         admission: Admission | None = None,
         tap: TapFactory = session_tap,
+        keys: CancelKeys | None = None,
     ) -> None:
         """``observer`` None relays without looking; a session is then never known to be idle."""
         self.limits = limits or Limits()
@@ -55,7 +59,8 @@ class Relay:
         self._admission = admission or Admission(None)
         self._handshakes: set[Handshake] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cancels = CancelRelay(upstream, self.limits, self.count)
+        self._keys = keys or CancelKeys(upstream.addresses, token_bytes(32))
+        self._cancels = CancelRelay(upstream, self._keys, self.limits, self.count)
         self._ids = itertools.count(1)
         self._listening: socket.socket | None = None
         self._drained = asyncio.Event()
@@ -139,7 +144,11 @@ class Relay:
         link = Link(self, client, None)
         joined = False
         try:
-            server, _ = await connect(self._upstream, lambda: ServerSide(link), self.limits.connect)
+            server, _ = await connect(
+                self._upstream,
+                lambda address: LoginSide(link, address, self._keys, self.count),
+                self.limits.connect,
+            )
             if waiting.gone:
                 server.abort()
                 return
@@ -191,6 +200,7 @@ class Relay:
 
     def ended(self, link: Link) -> None:
         self.links.discard(link)
+        self._keys.ended(link.key_place)
         self._admission.leave()
         if self._stopping and not self.links:
             self._drained.set()

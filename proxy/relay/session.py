@@ -25,6 +25,7 @@ from time import monotonic
 from typing import Protocol, cast
 
 from proxy.observe.tap import Side
+from proxy.relay.cancelkeys import NOT_LISTED
 from proxy.relay.settings import Limits
 from proxy.relay.sockets import reset_on_close
 from proxy.relay.tap import Tap
@@ -51,7 +52,17 @@ class Owner(Protocol):
 class Link:
     """The state of one session that both sides share."""
 
-    __slots__ = ("_linger", "_open", "client", "client_finished", "owner", "server", "server_gone", "tap")
+    __slots__ = (
+        "_linger",
+        "_open",
+        "client",
+        "client_finished",
+        "key_place",
+        "owner",
+        "server",
+        "server_gone",
+        "tap",
+    )
 
     def __init__(self, owner: Owner, client: asyncio.Transport, tap: Tap | None) -> None:
         self.owner = owner
@@ -62,6 +73,8 @@ class Link:
         self.client_finished = False
         """The client sent FIN."""
         self.server_gone = False
+        self.key_place = NOT_LISTED
+        """Where the session's cancel key is listed."""
         self._open = 2
         self._linger: asyncio.TimerHandle | None = None
 

@@ -38,6 +38,12 @@ def reset_on_close(transport: BaseTransport) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def numeric_host(transport: BaseTransport) -> str:
+    """The address at the other end; empty for unix sockets."""
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else ""
+
+
 def peer_name(transport: BaseTransport) -> str:
     """Who is at the other end, for people."""
     name = transport.get_extra_info("peername")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from proxy.dsn import Address
@@ -32,9 +33,11 @@ async def dial(address: Address, factory: Callable[[], P], seconds: float) -> tu
 
 
 async def connect(
-    upstream: Upstream, factory: Callable[[], P], seconds: float
+    upstream: Upstream, factory: Callable[[Address], P], seconds: float
 ) -> tuple[asyncio.Transport, P]:
     """Connect to the first address that answers; each gets so many ``seconds``.
+
+    ``factory`` makes the protocol for the address that is being tried.
 
     Raises:
         UpstreamError: none did; says what happened at each.
@@ -42,7 +45,7 @@ async def connect(
     failures = []
     for address in upstream.addresses:
         try:
-            return await dial(address, factory, seconds)
+            return await dial(address, partial(factory, address), seconds)
         except (OSError, UnicodeError) as error:
             failures.append(f"{address}: {_reason(error, seconds)}")
     raise UpstreamError("; ".join(failures))

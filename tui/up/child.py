@@ -20,6 +20,8 @@ import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+GENTLY, AT_ONCE = signal.SIGTERM, signal.SIGINT
+"""How a child is told to end; see ``proxy.relay.worker.work``. A terminal's Ctrl-C does not reach it."""
 AFTER_SUPERVISOR = 3.0
 """Seconds that an orphan has to end in order; half of it gently."""
 
@@ -39,17 +41,22 @@ class RelayConfig(msgspec.Struct, frozen=True):
     """The listening socket's descriptor."""
     admission: int
     """Descriptor of the table of ``proxy.relay.admission``."""
+    cancel_keys: int
+    """Descriptor of the table of ``proxy.relay.cancelkeys``."""
     index: int
+    """Of this worker, from 0."""
     workers: int
+    """How many there are."""
     max_connections: int | None
     addresses: list[tuple[str, int, str]]
     """proxy.dsn.Address, field by field."""
     samples: Literal["full", "masked", "none"]
     key: bytes
-    """Of the run's hashes of values."""
+    """Of the run's hashes of values and of cancel keys."""
     recorder: str
     """Path of the recorder's socket."""
     drain: float
+    """Seconds."""
 
 
 class RecordConfig(msgspec.Struct, frozen=True):
@@ -57,12 +64,15 @@ class RecordConfig(msgspec.Struct, frozen=True):
 
     pipes: Pipes
     listening: int
+    """Descriptor of the socket that workers connect to."""
     store: str
+    """Path of the store."""
     private: str
     """The run's private directory, which an orphan removes."""
     upstream: str
     """Connection string with the password: to read the catalog."""
     meta: dict[str, str]
+    """Facts of this run for the store; no secrets."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -92,8 +102,8 @@ def end_with_supervisor(pipes: Pipes, cleanup: Callable[[], None] = lambda: None
     def watch() -> None:
         os.read(pipes.lifeline, 1)
         cleanup()
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGTERM)
+        for number in (GENTLY, AT_ONCE):
+            os.kill(os.getpid(), number)
             time.sleep(AFTER_SUPERVISOR / 2)
         os._exit(1)
 
@@ -101,6 +111,7 @@ def end_with_supervisor(pipes: Pipes, cleanup: Callable[[], None] = lambda: None
 
 
 def encode(config: RelayConfig | RecordConfig) -> bytes:
+    """What ``read_config`` reads."""
     return msgspec.json.encode(config)
 
 

@@ -11,14 +11,17 @@ import time
 
 from proxy.dsn import Address
 from proxy.relay.admission import Admission
+from proxy.relay.cancelkeys import CancelKeys, table_size
 from proxy.relay.relay import Relay
 from proxy.relay.settings import Limits, Upstream
 from proxy.relay.worker import raise_descriptor_limit, run, work
 from tui.up.child import RelayConfig, end_with_supervisor, read_config, report
+from tui.up.logs import Lines, log_to
 from workload.capture.capture import Capture
 from workload.capture.transport import DeltaSender
 
 FLUSH_INTERVAL = 1.0
+"""Seconds between deltas to the recorder."""
 log = logging.getLogger(__name__)
 
 
@@ -27,11 +30,14 @@ async def relay_until_stopped(config: RelayConfig) -> None:
     capture = Capture(config.index, config.key, config.samples)
     sender = DeltaSender(config.recorder, capture.definitions, capture.count)
     table = mmap.mmap(config.admission, 8 * config.workers)
+    addresses = tuple(Address(host, port, numeric) for host, port, numeric in config.addresses)
+    keys = mmap.mmap(config.cancel_keys, table_size(config.workers))
     relay = Relay(
-        Upstream(tuple(Address(host, port, numeric) for host, port, numeric in config.addresses)),
+        Upstream(addresses),
         capture,
         Limits(drain=config.drain),
         Admission(config.max_connections, table, config.index),
+        keys=CancelKeys(addresses, config.key, keys, config.index),
     )
     sender.start()
     flushing = asyncio.get_running_loop().create_task(_flush_forever(capture, sender), name="flush")
@@ -60,10 +66,12 @@ def _flush(capture: Capture, sender: DeltaSender) -> None:
 
 def main() -> None:
     config = read_config(RelayConfig)
-    logging.basicConfig(format=f"pgcoach: worker {config.index + 1}: %(message)s", level=logging.WARNING)
+    lines = Lines()
+    log_to(lines, f"pgcoach: worker {config.index + 1}")
     end_with_supervisor(config.pipes)
     raise_descriptor_limit()
     run(relay_until_stopped(config))
+    lines.settle()
     # Nothing is left to do, and tearing the interpreter down takes longer than everything before it.
     os._exit(0)
 

@@ -14,104 +14,87 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from proxy.dsn import Dsn, parse_dsn
+from proxy.dsn import Dsn
+from proxy.relay.cancelkeys import table_size
 from proxy.relay.settings import Upstream
 from proxy.relay.upstream import UpstreamError, connect
-from tui.location import default_store
-from tui.up.child import Pipes, RecordConfig, RelayConfig
+from tui.up.child import AT_ONCE, Pipes, RecordConfig, RelayConfig
 from tui.up.errors import UpError
-from tui.up.listening import Listening, bind, parse_listen
+from tui.up.listening import Listening
 from tui.up.options import UpOptions
 from tui.up.process import Child
 
 PROBE_SECONDS = 3.0
+"""Seconds that the first look for PostgreSQL gives each address."""
 RECORDER_ENDS = 15.0
 """Seconds that the recorder has to write what it holds."""
 PARENT_CHECK = 0.5
-
-
-def supervise(options: UpOptions) -> int:
-    """Run until stopped; see ``tui.up.run``."""
-    dsn = parse_dsn(options.upstream)
-    if dsn.sslmode in ("require", "verify-ca", "verify-full") and not dsn.addresses[0].is_unix:
-        raise UpError(
-            f"sslmode={dsn.sslmode}: this version of pgcoach does not encrypt the way to PostgreSQL. Use "
-            "sslmode=prefer or disable where the network is trusted, or a tunnel (ssh, stunnel)"
-        )
-    if options.workers < 1:
-        raise UpError(f"--workers {options.workers}: at least one is needed")
-    if options.max_connections is not None and options.max_connections < 1:
-        raise UpError(f"--max-connections {options.max_connections}: at least one is needed")
-    store = Path(options.store or default_store()).expanduser().absolute()
-    listening = bind(parse_listen(options.listen))
-    try:
-        if _is_itself(dsn, listening):
-            raise UpError(
-                f"the upstream {dsn.display()} is the address to listen on: name PostgreSQL "
-                "itself with --upstream"
-            )
-        with tempfile.TemporaryDirectory(prefix="pgcoach-") as private:
-            return asyncio.run(Supervisor(options, dsn, listening, str(store), Path(private)).run())
-    finally:
-        listening.close()
-
-
-def _is_itself(dsn: Dsn, listening: Listening) -> bool:
-    here = listening.address
-    return any(
-        (a.socket_path == here.socket_path)
-        if a.is_unix and here.is_unix
-        else (a.port == here.port and here.host in (a.host, a.hostaddr))
-        for a in dsn.addresses
-    )
+"""Seconds between looks whether ``PGCOACH_PARENT`` is still our parent."""
+STOP_PATIENCE = 8.0
+"""Seconds beyond the drain that a worker has to end before it is killed."""
 
 
 class Supervisor:
     """The state of one ``pgcoach up``."""
 
-    def __init__(self, options: UpOptions, dsn: Dsn, listening: Listening, store: str, private: Path) -> None:
+    def __init__(
+        self,
+        options: UpOptions,
+        dsn: Dsn,
+        listening: Listening,
+        store: str,
+        private: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        """``say`` brings a line to people."""
         self._options = options
         self._dsn = dsn
         self._listening = listening
         self._store = store
         self._recorder_socket = private / "recorder.sock"
         self._key = secrets.token_bytes(32)
+        self._say = say
         self._stops = 0
+        """Signals that asked to end."""
         self._stop = asyncio.Event()
+        self._started = False
+        """All children reported that they are ready."""
         self._recorder: Child
         self._workers: list[Child]
 
     async def run(self) -> int:
         """Start, report ready, supervise, end."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         with contextlib.ExitStack() as resources:
             lifeline, holder = os.pipe()
             resources.callback(os.close, holder)
             resources.callback(os.close, lifeline)
             admission = resources.enter_context(tempfile.TemporaryFile())
             admission.truncate(8 * self._options.workers)
+            keys = resources.enter_context(tempfile.TemporaryFile())
+            keys.truncate(table_size(self._options.workers))
             recording = resources.enter_context(self._listen_for_deltas())
             self._recorder = Child(
                 "recorder",
                 "tui.up.record_process",
                 lambda pipes: self._record_config(pipes, recording.fileno()),
                 (recording.fileno(),),
-                _notice,
+                self._notice,
             )
             self._workers = [
                 Child(
                     f"worker {index + 1}",
                     "tui.up.relay_process",
-                    self._relay_config(index, admission.fileno()),
-                    (self._listening.socket.fileno(), admission.fileno()),
-                    _notice,
+                    self._relay_config(index, admission.fileno(), keys.fileno()),
+                    (self._listening.socket.fileno(), admission.fileno(), keys.fileno()),
+                    self._notice,
                 )
                 for index in range(self._options.workers)
             ]
@@ -129,6 +112,7 @@ class Supervisor:
         for said in reports:
             if said.error:
                 raise UpError(said.error)
+        self._started = True
         self._announce()
 
     async def _supervise(self, lifeline: int) -> None:
@@ -139,7 +123,7 @@ class Supervisor:
         work.append(self._probe_upstream())
         if parent := os.environ.get("PGCOACH_PARENT", ""):
             work.append(self._watch_parent(parent))
-        tasks = [loop.create_task(_quietly(job), name="supervision") for job in work]
+        tasks = [loop.create_task(self._quietly(job), name="supervision") for job in work]
         try:
             await self._stop.wait()
         finally:
@@ -151,14 +135,23 @@ class Supervisor:
         """Workers first, so that the recorder gets their last counts."""
         # No new connections from now on: clients are refused instead of waiting for nobody.
         self._listening.socket.close()
-        if self._recorder.died:
-            # It was waiting to be started again: without it the last counts would have nowhere to go.
-            await self._recorder.start(lifeline)
+        keeping: asyncio.Task[None] | None = None
+        if self._started:
+            if self._recorder.died:
+                # It was waiting to be started again: without it the last counts would have nowhere to go.
+                await self._recorder.start(lifeline)
+            # A drain may take long, and whoever stops all of a service's processes stopped the recorder too.
+            keeping = asyncio.get_running_loop().create_task(
+                self._quietly(self._recorder.keep_running(lifeline)), name="supervision of the end"
+            )
         for child in self._workers:
             child.stop()
-        patience = self._options.drain + 8.0
+        patience = self._options.drain + STOP_PATIENCE
         await asyncio.gather(*(child.ended(patience) for child in self._workers))
-        if not self._recorder.died:
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        if self._started and not self._recorder.died:
             await self._recorder_accepts_everybody()
         self._recorder.stop()
         await self._recorder.ended(RECORDER_ENDS)
@@ -187,15 +180,27 @@ class Supervisor:
         self._stops += 1
         if self._stop.is_set():
             if self._stops == 2:
-                _notice("ending at once")
+                self._notice("ending at once")
             for child in self._workers:
-                child.stop()
+                child.stop(AT_ONCE)
         self._stop.set()
+
+    def _hung_up(self) -> None:
+        """The terminal was closed: from the shell and from the system it may come twice, and is said once."""
+        if not self._stop.is_set():
+            self._signalled()
 
     def _listen_for_deltas(self) -> socket.socket:
         """In a directory of mode 0700, which nobody else can enter."""
         recording = socket.socket(socket.AF_UNIX)
-        recording.bind(str(self._recorder_socket))
+        try:
+            recording.bind(str(self._recorder_socket))
+        except OSError as error:
+            recording.close()
+            raise UpError(
+                f"no socket can be made in the temporary directory {self._recorder_socket.parent} "
+                f"({error.strerror or error}); set TMPDIR to another one, with a short name"
+            ) from None
         recording.listen(64)
         return recording
 
@@ -212,12 +217,13 @@ class Supervisor:
             },
         )
 
-    def _relay_config(self, index: int, admission: int) -> Callable[[Pipes], RelayConfig]:
+    def _relay_config(self, index: int, admission: int, cancel_keys: int) -> Callable[[Pipes], RelayConfig]:
         options = self._options
         return lambda pipes: RelayConfig(
             pipes=pipes,
             listening=self._listening.socket.fileno(),
             admission=admission,
+            cancel_keys=cancel_keys,
             index=index,
             workers=options.workers,
             max_connections=options.max_connections,
@@ -231,10 +237,10 @@ class Supervisor:
     def _announce(self) -> None:
         address = self._listening.address
         url = self._dsn.url((address,))
-        _notice(f"relaying to {_places(self._dsn)}; point your application at {url}")
-        _notice(f"recording into {self._store}")
+        self._notice(f"relaying to {_places(self._dsn)}; point your application at {url}")
+        self._notice(f"recording into {self._store}")
         if self._dsn.addresses[0].is_unix and not address.is_unix:
-            _notice(
+            self._notice(
                 "note: PostgreSQL is reached by a unix socket; its peer authentication sees the user that "
                 "pgcoach runs as, whoever connects"
             )
@@ -248,15 +254,18 @@ class Supervisor:
                 "workers": [worker.pid for worker in self._workers],
                 "store": self._store,
             }
-            with contextlib.suppress(BrokenPipeError):
+            # Whoever does not read stdout any more does not need the line either.
+            with contextlib.suppress(OSError):
                 print(json.dumps(ready), flush=True)
 
     async def _probe_upstream(self) -> None:
         """Whether PostgreSQL is there is worth a word, and no reason not to start: it may come later."""
         try:
-            transport, _ = await connect(Upstream(self._dsn.addresses), asyncio.Protocol, PROBE_SECONDS)
+            transport, _ = await connect(
+                Upstream(self._dsn.addresses), lambda _: asyncio.Protocol(), PROBE_SECONDS
+            )
         except UpstreamError as error:
-            _notice(
+            self._notice(
                 f"warning: PostgreSQL is not reachable yet ({error}); clients get an error until it is. "
                 "If that is not expected, check --upstream"
             )
@@ -267,22 +276,19 @@ class Supervisor:
         """``PGCOACH_PARENT``: whoever started us wants us to end when it does, even when it is killed."""
         while str(os.getppid()) == parent:  # noqa: ASYNC110 (the system has no event for this)
             await asyncio.sleep(PARENT_CHECK)
-        self._signalled()
+        self._hung_up()
 
+    async def _quietly(self, job: Awaitable[None]) -> None:
+        """A failure of supervision is said and does not end the relaying."""
+        try:
+            await job
+        except Exception as error:
+            self._notice(f"internal error in supervision ({type(error).__name__}: {error}); traffic goes on")
 
-async def _quietly(job: Awaitable[None]) -> None:
-    """A failure of supervision is said and does not end the relaying."""
-    try:
-        await job
-    except Exception as error:
-        _notice(f"internal error in supervision ({type(error).__name__}: {error}); traffic goes on")
+    def _notice(self, text: str) -> None:
+        self._say(f"pgcoach: {text}")
 
 
 def _places(dsn: Dsn) -> str:
     addresses: Sequence[object] = dsn.addresses
     return ", then ".join(str(address) for address in addresses)
-
-
-def _notice(text: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(f"pgcoach: {text}", file=sys.stderr, flush=True)

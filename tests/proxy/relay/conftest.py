@@ -70,6 +70,14 @@ def server() -> Iterator[FakeServer]:
     fake.close()
 
 
+@pytest.fixture
+def second_server() -> Iterator[FakeServer]:
+    """Another one, for relays with several addresses."""
+    fake = FakeServer()
+    yield fake
+    fake.close()
+
+
 @pytest.fixture(params=sorted(LOOPS))
 def loop_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
