@@ -30,27 +30,30 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def raise_descriptor_limit() -> None:
-    """Every session takes two descriptors, and the usual soft limit of 1,024 is soon reached."""
+    """Raise the soft limit to the hard one: a session takes two, and the usual 1,024 are soon reached."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS says unlimited and means less
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def work(relay: Relay, listening: socket.socket, ready: Callable[[], None] = lambda: None) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+    """Serve until SIGTERM, then drain; SIGINT ends at once, also a drain that is under way.
 
-    Calls ``ready`` when connections are being accepted. Returns how many sessions were cut off.
+    SIGTERM may come more than once: a service manager tells every process of a service (systemd's
+    KillMode=control-group), and the supervisor tells its workers again. A hangup is the supervisor's matter
+    and ignored here. Calls ``ready`` when connections are being accepted. Returns how many sessions were
+    cut off by the end of the drain.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
-    def signalled() -> None:
-        if stop.is_set():
-            relay.abort()
+    def at_once() -> None:
+        relay.abort()
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, at_once)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     relay.serve(listening)
     ready()
     await stop.wait()

@@ -13,13 +13,13 @@ __all__ = ["ListenError", "UpError", "UpOptions", "run"]
 
 
 def run(options: UpOptions) -> int:
-    """Relay until SIGTERM, SIGINT or SIGHUP; a second signal ends at once. Returns the exit code.
+    """Relay until SIGTERM, SIGINT or SIGHUP; a second SIGTERM or SIGINT ends at once. Returns the exit code.
 
     Raises:
         DsnError: the upstream's connection string is wrong.
         UpError: the configuration cannot work, the store for instance.
         ListenError: the address to listen on is not free.
     """
-    from tui.up.supervisor import supervise
+    from tui.up.start import supervise
 
     return supervise(options)

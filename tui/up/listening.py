@@ -15,6 +15,7 @@ from proxy.dsn import Address
 from tui.up.errors import ListenError, UpError
 
 BACKLOG = 1024
+"""Connections that wait to be accepted; the system may have a smaller limit."""
 _SOCKET_NAME = re.compile(r"\.s\.PGSQL\.(\d{1,5})")
 _DEFAULT_UNIX_PORT = 5432
 
@@ -25,7 +26,10 @@ def parse_listen(text: str) -> Address:
     Raises UpError: none of these.
     """
     if text.startswith(("/", "./", "../", "~")):
-        path = Path(text).expanduser().absolute()
+        try:
+            path = Path(text).expanduser().absolute()
+        except RuntimeError:
+            raise UpError(f"--listen {text}: the system knows no such user") from None
         if match := _SOCKET_NAME.fullmatch(path.name):
             return Address(str(path.parent), int(match[1]))
         return Address(str(path), _DEFAULT_UNIX_PORT)
@@ -71,6 +75,8 @@ def bind(address: Address) -> Listening:
         raise
     except socket.gaierror as error:
         raise UpError(f"--listen {address}: {error.strerror}") from None
+    except UnicodeError:
+        raise UpError(f"--listen {address}: this is no host name") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise _in_use(address) from None
@@ -150,3 +156,35 @@ def _remove_stale(path: str, address: Address) -> None:
         except OSError:
             pass
     raise _in_use(address)
+
+
+def leads_to(address: Address, listening: Listening) -> bool:
+    """Whether connecting to an address would reach this very socket, under any name; may ask the resolver."""
+    here = listening.address
+    if address.is_unix or here.is_unix:
+        return (
+            address.is_unix
+            and here.is_unix
+            and os.path.realpath(address.socket_path) == os.path.realpath(here.socket_path)
+        )
+    if address.port != here.port:
+        return False
+    try:
+        found = socket.getaddrinfo(address.hostaddr or address.host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    bound = listening.socket.getsockname()[0]
+    hosts = {str(target[0]) for *_, target in found}
+    if bound in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
+        return any(map(_is_local, hosts))
+    return bound in hosts
+
+
+def _is_local(host: str) -> bool:
+    """Only an address of this machine can be bound."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
-from tui.up.child import Pipes, RecordConfig, RelayConfig, Report, decode_report, encode
+from tui.up.child import GENTLY, Pipes, RecordConfig, RelayConfig, Report, decode_report, encode
 
 Configure = Callable[[Pipes], RelayConfig | RecordConfig]
 
 FIRST_DELAY, MAX_DELAY = 0.1, 5.0
 """Seconds before a dead child is started again; doubled while it dies within ``STEADY`` seconds."""
 STEADY = 10.0
+"""Seconds after which a child that dies was healthy."""
 
 
 class Child:
@@ -34,7 +35,6 @@ class Child:
         notice: Callable[[str], None],
     ) -> None:
         self.name = name
-        self.restarts = 0
         self._module = module
         self._configure = configure
         self._inherited = tuple(inherited)
@@ -53,7 +53,11 @@ class Child:
         return self._process is not None and self._process.returncode is not None
 
     async def start(self, lifeline: int) -> Report:
-        """Start it and wait until it reports. A child that dies without a word reports that."""
+        """Start it and wait until it reports. A child that dies without a word reports that.
+
+        Raises:
+            OSError: the system has no process, descriptor or memory for it.
+        """
         status_read, status_write = os.pipe()
         config_read, config_write = os.pipe()
         try:
@@ -72,6 +76,9 @@ class Child:
                 pass_fds=(config_read, status_write, lifeline, *self._inherited),
                 process_group=0,
             )
+        except BaseException:
+            os.close(status_read)
+            raise
         finally:
             for fd in (status_write, config_read, config_write):
                 if fd >= 0:
@@ -92,13 +99,16 @@ class Child:
             self._notice(f"the {self.name} died ({how}); starting it again")
             await asyncio.sleep(delay)
             started = time.monotonic()
-            self.restarts += 1
-            report = await self.start(lifeline)
+            try:
+                report = await self.start(lifeline)
+            except OSError as error:
+                # No process or descriptor to be had: the next round tries again.
+                report = Report(error.strerror or str(error))
             if report.error:
                 self._notice(f"the {self.name} does not start: {report.error}")
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to end, or with SIGKILL make it. Cancel ``keep_running`` first."""
+    def stop(self, number: signal.Signals = GENTLY) -> None:
+        """Ask it to end (``GENTLY``, ``AT_ONCE``), or with SIGKILL make it. Cancel ``keep_running`` first."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)

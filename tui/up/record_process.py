@@ -5,19 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 from tui.up.child import RecordConfig, end_with_supervisor, read_config, report
+from tui.up.logs import Lines, log_to
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
+PREFIX = "pgcoach: recorder"
+
 
 def main() -> int:
     config = read_config(RecordConfig)
+    # A hangup is the supervisor's matter.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     end_with_supervisor(config.pipes, lambda: shutil.rmtree(config.private, ignore_errors=True))
-    _log_to_stderr()
+    lines = Lines()
+    _log(lines)
+    try:
+        return _record(config)
+    finally:
+        lines.settle()
+
+
+def _record(config: RecordConfig) -> int:
+    """Run until told to end; the exit status. A store that cannot be opened is reported to the supervisor."""
     from workload.store.errors import StoreError
     from workload.store.store import Store
 
@@ -38,13 +53,21 @@ def main() -> int:
     )
 
 
-def _log_to_stderr() -> None:
+class _Said:
+    """The logger below structlog: lines, whatever their level."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = lines.say
+
+
+def _log(lines: Lines) -> None:
     import structlog
 
-    logging.basicConfig(format="pgcoach: recorder: %(message)s", level=logging.WARNING)
+    log_to(lines, PREFIX)
+    said = _Said(lines)
     structlog.configure(
         processors=[_one_line],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: said,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
 
@@ -53,7 +76,7 @@ def _one_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
     """``pgcoach: recorder: what happened (key=value, …)``."""
     what = event.pop("event", "")
     facts = ", ".join(f"{key}={value}" for key, value in event.items())
-    return f"pgcoach: recorder: {what}" + (f" ({facts})" if facts else "")
+    return f"{PREFIX}: {what}" + (f" ({facts})" if facts else "")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""What is checked and made before anything runs, so that what cannot work is one line and no process."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from proxy.dsn import parse_dsn
+from tui.location import default_store
+from tui.up.errors import UpError
+from tui.up.listening import bind, leads_to, parse_listen
+from tui.up.logs import Lines, open_standard_descriptors
+from tui.up.options import UpOptions
+from tui.up.supervisor import Supervisor
+
+
+def supervise(options: UpOptions) -> int:
+    """Run until stopped; see ``tui.up.run``."""
+    open_standard_descriptors()
+    dsn = parse_dsn(options.upstream)
+    if dsn.sslmode in ("require", "verify-ca", "verify-full") and not dsn.addresses[0].is_unix:
+        raise UpError(
+            f"sslmode={dsn.sslmode}: this version of pgcoach does not encrypt the way to PostgreSQL. Use "
+            "sslmode=prefer or disable where the network is trusted, or a tunnel (ssh, stunnel)"
+        )
+    if options.workers < 1:
+        raise UpError(f"--workers {options.workers}: at least one is needed")
+    if options.max_connections is not None and options.max_connections < 1:
+        raise UpError(f"--max-connections {options.max_connections}: at least one is needed")
+    try:
+        store = Path(options.store or default_store()).expanduser().absolute()
+    except RuntimeError:
+        raise UpError(f"--store {options.store}: the system knows no such user") from None
+    listening = bind(parse_listen(options.listen))
+    lines = Lines()
+    try:
+        if any(leads_to(address, listening) for address in dsn.addresses):
+            raise UpError(
+                f"the upstream {dsn.display()} is the address to listen on: name PostgreSQL "
+                "itself with --upstream"
+            )
+        with _private_directory() as private:
+            return asyncio.run(
+                Supervisor(options, dsn, listening, str(store), Path(private), lines.say).run()
+            )
+    finally:
+        listening.close()
+        lines.settle()
+
+
+def _private_directory() -> tempfile.TemporaryDirectory[str]:
+    """Of mode 0700, for the recorder's socket. Raises UpError: there is no place for one."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="pgcoach-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UpError(f"no temporary directory can be made ({error}); set TMPDIR to one") from None
