@@ -59,7 +59,7 @@ def parse(
     stop = buffer.find(0, pos, end)
     if stop < 0:
         length = max(0, size - (pos - start) - 3)
-        return statement, buffer[pos : min(end, pos + cap)], length, ()
+        return statement, buffer[pos : min(end, pos + cap, pos + length)], length, ()
     oids, _ = _words(buffer, stop + 1, end, 4)
     return statement, buffer[pos : min(stop, pos + cap)], stop - pos, oids
 

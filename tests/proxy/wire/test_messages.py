@@ -29,6 +29,10 @@ def test_parse() -> None:
     assert messages.parse(buffer, start, end, end - start, 3) == (b"name", b"sel", 9, (23, 0))
 
 
+def test_parse_without_a_terminator_has_no_more_text_than_its_length() -> None:
+    assert messages.parse(b"\0broken", 0, 7, 7, CAP) == (b"", b"bro", 3, ())
+
+
 def test_parse_cut_before_the_type_oids() -> None:
     buffer, start, end = body(kit.Parse("select $1", "name", (23,)))
     name, sql, length, oids = messages.parse(buffer, start, end - 10, end - start, CAP)
