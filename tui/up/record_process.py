@@ -24,14 +24,14 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     end_with_supervisor(config.pipes, lambda: shutil.rmtree(config.private, ignore_errors=True))
     lines = Lines()
-    _log(lines)
+    log_to(lines, PREFIX)
     try:
-        return _record(config)
+        return _record(config, lines)
     finally:
         lines.settle()
 
 
-def _record(config: RecordConfig) -> int:
+def _record(config: RecordConfig, lines: Lines) -> int:
     """Run until told to end; the exit status. A store that cannot be opened is reported to the supervisor."""
     from workload.store.errors import StoreError
     from workload.store.store import Store
@@ -42,6 +42,8 @@ def _record(config: RecordConfig) -> int:
         report(config.pipes, str(error))
         return 1
     report(config.pipes)
+    # Only now, because whoever started us waits for the report: structlog alone takes 50 ms to import.
+    _log(lines)
     from workload.capture.recorder import RecorderConfig, run_recorder
 
     return asyncio.run(
@@ -61,9 +63,9 @@ class _Said:
 
 
 def _log(lines: Lines) -> None:
+    """What the recorder says, as lines among the supervisor's."""
     import structlog
 
-    log_to(lines, PREFIX)
     said = _Said(lines)
     structlog.configure(
         processors=[_one_line],
