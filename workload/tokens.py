@@ -130,6 +130,7 @@ _PLAIN_TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _KINDS: Final = " wqpo"
+_LONGEST_PARAMETER: Final = len("$2147483647")
 _KEEPS_SIGN: Final = frozenset("~!@#%^&|`?")
 COMMENT_STARTS: Final = ("--", "/*")
 SQUASHED: Final = "/*, ... */"
@@ -154,6 +155,8 @@ def tokens(pieces: list[tuple[str, str, str]]) -> list[Token]:
                 found.extend(Token("o", sign, sign, False, -1) for sign in text[len(head) :])
             else:
                 kind = _KINDS[group - 1]
+                if kind == "p" and not _is_parameter(text):
+                    kind = "o"
                 found.append(Token(kind, text.lower() if kind == "w" else text, text, spaced, -1))
             spaced = False
         if not piece:
@@ -167,6 +170,11 @@ def tokens(pieces: list[tuple[str, str, str]]) -> list[Token]:
             found.append(Token("l", "", piece, spaced, number))
             spaced = False
     return found
+
+
+def _is_parameter(text: str) -> bool:
+    """Whether the server takes ``$n`` for a parameter: from 1 on, and no more than an int holds."""
+    return len(text) <= _LONGEST_PARAMETER and text.strip("$0") != ""
 
 
 _CONTINUATION: Final = re.compile(r"'[ \t\r\f\v]*\n[ \t\n\r\f\v]*'")

@@ -103,3 +103,12 @@ def test_operators_end_as_in_the_server() -> None:
 )
 def test_values(literal: str, expected: str) -> None:
     assert value(literal) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("$1", "p"), ("$65535", "p"), ("$2147483647", "p"), ("$0", "o"), ("$00", "o"), ("$" + "1" * 5000, "o")],
+)
+def test_numbers_that_no_parameter_has_are_none(text: str, kind: str) -> None:
+    (token,) = tokens(split(text))
+    assert (token.kind, token.text) == (kind, text)
