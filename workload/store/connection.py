@@ -72,7 +72,8 @@ class Database:
         with explained(self.path), self._engine.connect() as connection:
             raw = connection.connection.dbapi_connection
             if raw is not None:
-                raw.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+                # execute() would stop after the first page: it takes each page as a row without columns.
+                raw.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def close(self) -> None:
         self._engine.dispose()
