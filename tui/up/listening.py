@@ -119,12 +119,15 @@ def _bind_unix(address: Address) -> Listening:
         raise UpError(f"--listen: there is no directory {address.host} for the socket")
     # The lock tells a socket that somebody listens on from one that a killed process left behind.
     lock = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if isinstance(error, BlockingIOError):
+            raise _in_use(address) from None
+        raise
     listening = socket.socket(socket.AF_UNIX)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _in_use(address) from None
         _remove_stale(path, address)
         # 0600 from the first moment: a server that trusts peers would take everybody for our user.
         before = os.umask(0o177)
@@ -135,6 +138,7 @@ def _bind_unix(address: Address) -> Listening:
         listening.listen(BACKLOG)
     except BaseException:
         listening.close()
+        Path(path + ".lock").unlink(missing_ok=True)
         os.close(lock)
         raise
     return Listening(listening, address, lock)
