@@ -33,15 +33,10 @@ MUTANTS = 24
 """Mutations of one valid transcript: making one costs several times what the observer costs."""
 BATCH = 5_000
 REASONS = frozenset(
-    [
-        "unknown_message",
-        "bad_length",
-        "unexpected_answer",
-        "answer_without_request",
-        "incomplete_result",
-        "copy_both",
-        "outstanding",
-    ]
+    (
+        *("unknown_message", "bad_length", "unexpected_answer", "answer_without_request"),
+        *("incomplete_result", "copy_both", "outstanding"),
+    )
 )
 """Why a session may turn opaque; ``internal`` would be a defect."""
 KINDS = b"PBDECSHQFXdcfp123CDEGHIKNRSTVWZnstvA%\0\xff"
