@@ -93,6 +93,8 @@ def test_unix_socket_a_second_one_refused_and_a_stale_one_replaced(
     ("upstream", "arguments", "code", "words"),
     [
         ("postgresql://h/x?colour=red", (), 2, "unknown connection option"),
+        ("postgresql://h,i/x?target_session_attrs=primary", (), 2, "target_session_attrs=primary"),
+        ("postgresql://h,i/x?load_balance_hosts=random", (), 2, "load_balance_hosts=random"),
         ("postgresql://h/x?sslmode=require", (), 2, "sslmode=require"),
         ("postgresql://h/x", ("--listen", "nonsense"), 2, "expected HOST:PORT"),
         ("postgresql://h/x", ("--listen", "/nonexistent"), 2, "no directory /nonexistent"),

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from proxy.dsn import parse_dsn
+from proxy.dsn import Dsn, parse_dsn
 from tui.location import default_store
 from tui.up.errors import UpError
 from tui.up.listening import bind, leads_to, parse_listen
@@ -24,6 +24,7 @@ def supervise(options: UpOptions) -> int:
             f"sslmode={dsn.sslmode}: this version of pgcoach does not encrypt the way to PostgreSQL. Use "
             "sslmode=prefer or disable where the network is trusted, or a tunnel (ssh, stunnel)"
         )
+    _check_choice_of_server(dsn)
     if options.workers < 1:
         raise UpError(f"--workers {options.workers}: at least one is needed")
     if options.max_connections is not None and options.max_connections < 1:
@@ -47,6 +48,24 @@ def supervise(options: UpOptions) -> int:
     finally:
         listening.close()
         lines.settle()
+
+
+def _check_choice_of_server(dsn: Dsn) -> None:
+    """Raises UpError: servers are to be chosen in a way that a relay cannot."""
+    wanted = dict(dsn.extra)
+    attributes = wanted.get("target_session_attrs", "any")
+    if attributes != "any":
+        raise UpError(
+            f"target_session_attrs={attributes}: only a logged-in session sees what a server allows, and "
+            "through pgcoach clients log in themselves. Name just the servers that may be used, or give "
+            "target_session_attrs to the clients and run one pgcoach for each server"
+        )
+    balance = wanted.get("load_balance_hosts", "disable")
+    if balance != "disable":
+        raise UpError(
+            f"load_balance_hosts={balance}: pgcoach tries the servers in the order in which they are named; "
+            "give load_balance_hosts to the clients and run one pgcoach for each server"
+        )
 
 
 def _private_directory() -> tempfile.TemporaryDirectory[str]:
