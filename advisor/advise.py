@@ -45,6 +45,9 @@ _EXPLAINED_KINDS = frozenset({"select", "insert", "update", "delete", "merge"})
 SUPERSEDED = "no longer advised: judged again, other indexes do the work now, or it saves too little"
 """Reason with which a run withdraws advice that nobody has looked at yet."""
 
+GONE = "it was applied, but the target does not have the index any more"
+"""Reason with which a run takes applied advice up again: it was proposed, so no index does its work."""
+
 _OPEN_STATES = ("new", "accepted", "snoozed", "exported")
 _SAMPLES = 20
 
@@ -53,6 +56,10 @@ Progress = Callable[[str], None]
 
 class AdviseError(Exception):
     """No advice can be worked out; the message says what happened and what to do."""
+
+
+class UnreachableError(AdviseError):
+    """The target cannot be reached or does not let us in; trying again may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,8 @@ async def advise(
 
     ``limit`` is the number of queries looked at, those with the most total time first. ``own_server`` says
     that nobody else uses the target, so indexes may be built for real (and rolled back) where HypoPG is not
-    installed. Raises AdviseError when the target cannot be reached or read, StoreError from the store.
+    installed. Raises UnreachableError when there is no connection to the target or it is lost, AdviseError
+    when the target cannot be read or judged on, StoreError from the store.
     """
     dsn = _parsed(target)
     say = progress or (lambda _: None)
@@ -89,7 +97,7 @@ async def advise(
             statement_cache_size=0,
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise AdviseError(_unreachable(dsn, error)) from error
+        raise UnreachableError(_unreachable(dsn, error)) from error
     try:
         catalog = await load_catalog(connection)
     except CatalogError as error:
@@ -105,7 +113,7 @@ async def advise(
         await run.indexes(what_if, own_server)
         await run.batches()
     except psycopg.Error as error:
-        raise AdviseError(_unreachable(dsn, error)) from error
+        raise UnreachableError(_unreachable(dsn, error)) from error
     return run.save()
 
 
@@ -270,6 +278,8 @@ class _Run:
             if record.id in current:
                 if record.state == "rejected" and record.reason == SUPERSEDED:
                     self.store.set_advice_state(record.id, "new")
+                elif record.state == "applied":
+                    self.store.set_advice_state(record.id, "new", GONE)
                 continue
             if record.state not in _OPEN_STATES:
                 continue

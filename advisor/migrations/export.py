@@ -97,8 +97,8 @@ def _write(migrations: Sequence[Migration], directory: Path) -> tuple[Path, ...]
     except OSError as error:
         for path in written:
             path.unlink(missing_ok=True)
-        reason = (
-            "is in the way and is not overwritten" if isinstance(error, FileExistsError) else error.strerror
-        )
-        raise ExportError(f"nothing was exported: {error.filename or directory} {reason}") from error
+        path = error.filename or directory
+        if isinstance(error, FileExistsError):
+            raise ExportError(f"nothing was exported: {path} is in the way and is not overwritten") from error
+        raise ExportError(f"nothing was exported: {path} cannot be written: {error.strerror}") from error
     return tuple(written)

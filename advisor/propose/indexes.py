@@ -235,7 +235,8 @@ def unsuitable(relation: Relation) -> str:
         return _KINDS[relation.kind]
     pages = max(relation.pages, relation.bytes // 8192)
     if pages < MIN_PAGES:
-        return f"the table is too small to matter: {pages} pages, {MIN_PAGES} is the least"
+        size = "1 page" if pages == 1 else f"{pages} pages"
+        return f"the table is too small to matter: {size}, {MIN_PAGES} is the least"
     if 0 <= relation.rows < MIN_ROWS and relation.pages > 0:
         return f"the table is too small to matter: {relation.rows:.0f} rows, {MIN_ROWS} is the least"
     return ""

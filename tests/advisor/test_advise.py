@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from advisor.advise import SUPERSEDED, AdviseError, AdviseReport, advise, load_advice
+from advisor.advise import GONE, SUPERSEDED, AdviseError, AdviseReport, advise, load_advice
 from advisor.model import Advice, BatchCandidate, IndexCandidate
 from advisor.scratch import ScratchServer
 from proxy.dsn import parse_dsn
@@ -202,6 +202,11 @@ async def test_advice_that_was_taken_is_not_given_again(
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(advice.rollback.encode())
         assert connection.execute("SELECT to_regclass('ix_orders_customer_id')").fetchone() == (None,)
+
+    assert [item.id for item in (await build(store, dsn)).advice] == [advice.id]
+    record = store.advice_record(advice.id)
+    assert record is not None
+    assert (record.state, record.reason) == ("new", GONE)
 
 
 async def test_advice_that_a_better_one_replaces_is_withdrawn_and_comes_back(

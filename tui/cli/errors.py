@@ -37,6 +37,7 @@ EXPECTED = {
     "DsnError": USAGE,
     "UpError": USAGE,
     "AdviseError": USAGE,
+    "UnreachableError": CONNECTION,
     "ExportError": USAGE,
     "MigrationError": USAGE,
     "DemoError": USAGE,

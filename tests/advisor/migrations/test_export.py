@@ -101,3 +101,14 @@ def test_the_note_says_everything(batch_advice: Advice, tmp_path: Path, now: dat
         "16.14",
     ):
         assert part in text
+
+
+def test_what_stands_in_the_way_is_told_from_what_cannot_be_written(
+    index_advice: MakeIndexAdvice, tmp_path: Path, now: datetime
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ExportError, match="file is in the way and is not overwritten"):
+        export([index_advice()], runner="psql", directory=tmp_path / "file", now=now)
+    with pytest.raises(ExportError, match="cannot be written: Not a directory"):
+        export([index_advice()], runner="psql", directory=tmp_path / "file" / "below", now=now)
+    assert (tmp_path / "file").read_text() == "mine"

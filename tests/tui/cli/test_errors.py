@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from advisor.advise import AdviseError
+from advisor.advise import AdviseError, UnreachableError
 from advisor.scratch import ScratchError
 from proxy.dsn import DsnError
 from tui.cli import errors
@@ -38,6 +38,7 @@ def raising(error: BaseException) -> Callable[[], object]:
         (DemoError("no"), errors.USAGE),
         (TargetError("no"), errors.USAGE),
         (AdviseError("no"), errors.USAGE),
+        (UnreachableError("no"), errors.CONNECTION),
         (ScratchError("no"), errors.CONNECTION),
         (psycopg.OperationalError("no"), errors.CONNECTION),
         (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), errors.CONNECTION),
