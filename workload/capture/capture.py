@@ -19,7 +19,8 @@ from proxy.wire.values import ELEMENT_OF, array_length, canonical
 from workload.capture.histogram import index_of
 from workload.capture.messages import Delta
 from workload.capture.samples import SampleChooser, Samples
-from workload.capture.statements import CountedStatement, StatementTable, Use
+from workload.capture.statements import CountedStatement, StatementLimits, StatementTable, Use
+from workload.capture.steps import UnitLimits
 from workload.capture.units import UnitTracker
 
 MAX_APPLICATIONS: Final = 8
@@ -34,14 +35,21 @@ class Capture:
     ``key`` is the run's key for hashes of values, ``samples`` what may be told of values at all.
     """
 
-    def __init__(self, worker: int, key: bytes, samples: Samples) -> None:
+    def __init__(
+        self,
+        worker: int,
+        key: bytes,
+        samples: Samples,
+        statement_limits: StatementLimits | None = None,
+        unit_limits: UnitLimits | None = None,
+    ) -> None:
         self._worker = worker
-        self._statements = StatementTable()
+        self._statements = StatementTable(statement_limits)
         self._touched: list[CountedStatement] = []
         self._sequence = 0
         self._sessions = 0
         self._counters: dict[str, int] = {}
-        self._units = UnitTracker(key, samples)
+        self._units = UnitTracker(key, samples, unit_limits)
         self._samples = SampleChooser(key, samples)
         self._encode = msgspec.msgpack.Encoder().encode
         self.gauges: dict[str, float] = {}

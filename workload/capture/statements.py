@@ -9,6 +9,7 @@ forgotten when the table fills up, and its number is not used again.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from proxy.observe.execution import Execution
@@ -18,13 +19,19 @@ from workload.capture.samples import SampleState
 from workload.lexer import Lexer
 from workload.shapes import Shape
 
-MAX_STATEMENTS: Final = 5000
-"""Statements counted at the same time; executions of further ones are ``lost.statements``."""
-MAX_STATEMENT_BYTES: Final = 32 * 1024 * 1024
-"""Of the shapes of all statements together: all definitions must fit one frame (``capture.transport``)."""
-MAX_TEXTS: Final = 4096
-MAX_TEXT_BYTES: Final = 8 * 1024 * 1024
 _NEARLY_FULL: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLimits:
+    """Bounds of a worker's tables. Counts, or bytes where it says so."""
+
+    statements: int = 5000
+    """Counted at the same time; executions of further ones are ``lost.statements``."""
+    statement_bytes: int = 32 * 1024 * 1024
+    """Of the shapes of all statements together: all definitions fit one frame (``capture.transport``)."""
+    texts: int = 4096
+    text_bytes: int = 8 * 1024 * 1024
 
 
 class CountedStatement:
@@ -118,9 +125,20 @@ _TextKey = tuple[bytes, str, str, bool, bool]
 class StatementTable:
     """Finds the statement that an execution ran, and makes the ones that are new."""
 
-    __slots__ = ("_bytes", "_lexer", "_new", "_next_id", "_refused", "_statements", "_text_bytes", "_texts")
+    __slots__ = (
+        "_bytes",
+        "_lexer",
+        "_limits",
+        "_new",
+        "_next_id",
+        "_refused",
+        "_statements",
+        "_text_bytes",
+        "_texts",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, limits: StatementLimits | None = None) -> None:
+        self._limits = limits or StatementLimits()
         self._lexer = Lexer()
         self._texts: dict[_TextKey, list[Use]] = {}
         self._text_bytes = 0
@@ -161,8 +179,8 @@ class StatementTable:
         """When the table is nearly full or had no room, statements untouched since they were cleared go."""
         if (
             not self._refused
-            and len(self._statements) <= MAX_STATEMENTS * _NEARLY_FULL
-            and self._bytes <= MAX_STATEMENT_BYTES * _NEARLY_FULL
+            and len(self._statements) <= self._limits.statements * _NEARLY_FULL
+            and self._bytes <= self._limits.statement_bytes * _NEARLY_FULL
         ):
             return
         self._refused = False
@@ -183,7 +201,7 @@ class StatementTable:
                 return []
             literals = tuple([encode_text(text, encoding) for text in found.literals])
             uses.append(Use(statement, literals, _list_length(literals, found.list_length)))
-        if len(self._texts) >= MAX_TEXTS or self._text_bytes + len(sql) > MAX_TEXT_BYTES:
+        if len(self._texts) >= self._limits.texts or self._text_bytes + len(sql) > self._limits.text_bytes:
             self._forget_texts()
         self._texts[key] = uses
         self._text_bytes += len(sql)
@@ -198,7 +216,10 @@ class StatementTable:
         statement = self._statements.get(key)
         if statement is None:
             size = len(shape.text.encode())
-            if len(self._statements) >= MAX_STATEMENTS or self._bytes + size > MAX_STATEMENT_BYTES:
+            if (
+                len(self._statements) >= self._limits.statements
+                or self._bytes + size > self._limits.statement_bytes
+            ):
                 self._refused = True
                 return None
             self._bytes += size

@@ -60,7 +60,9 @@ def seen(steps: list[Sent]) -> tuple[list[dict[str, object]], Script]:
 def shown(execution: Execution) -> dict[str, object]:
     """Everything in it that does not depend on how the bytes were cut."""
     skipped = {"session", "row_data", "t_first"}
-    found = {name: getattr(execution, name) for name in Execution.__slots__ if name not in skipped}
+    # Not by __slots__, which a compiled class does not have.
+    names = [name for name in dir(execution) if not name.startswith("_") and name not in skipped]
+    found = {name: getattr(execution, name) for name in names}
     found["row_data"] = list(read_rows(execution.row_data)) if execution.row_data else None
     return found
 

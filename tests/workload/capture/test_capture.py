@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from proxy.observe.execution import Execution, Kind, Observer, Outcome, Quality, Session
-from workload.capture import statements as module
 from workload.capture.capture import Capture
 from workload.capture.histogram import Histogram
 from workload.capture.messages import Delta, StatementDelta
+from workload.capture.statements import StatementLimits
 
 KEY = b"k" * 32
 EPOCH = 1_800_000_000.0
@@ -255,10 +255,8 @@ def test_samples_are_bounded_and_spread_over_time(capture: Capture) -> None:
     assert len(flushed(capture, 61.0).samples) == 1
 
 
-def test_statements_are_bounded_and_overflow_is_counted(
-    capture: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_STATEMENTS", 10)
+def test_statements_are_bounded_and_overflow_is_counted() -> None:
+    capture = Capture(1, KEY, "full", StatementLimits(statements=10))
     for number in range(15):
         capture.executed(execution(f"SELECT a{number} FROM t"))
     delta = flushed(capture)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.observe.execution import Execution, Kind, Session
-from workload.capture import statements as module
-from workload.capture.statements import StatementTable
+from workload.capture.statements import StatementLimits, StatementTable
 
 
 def execution(sql: str | bytes, *, cut: bool = False, **session: object) -> Execution:
@@ -92,10 +91,8 @@ def test_definitions_are_told_once_and_all_of_them_to_who_is_new(table: Statemen
     assert table.take_definitions() == ()
 
 
-def test_idle_statements_make_room_and_their_numbers_are_not_used_again(
-    table: StatementTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_STATEMENTS", 3)
+def test_idle_statements_make_room_and_their_numbers_are_not_used_again() -> None:
+    table = StatementTable(StatementLimits(statements=3))
     for name in "abc":
         (use,) = table.uses(execution(f"SELECT {name}"))
     use.statement.touched = True
@@ -112,19 +109,17 @@ def test_a_table_with_room_forgets_nothing(table: StatementTable) -> None:
     assert number(table, "SELECT a") == before
 
 
-def test_shapes_are_bounded_by_their_bytes(table: StatementTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_STATEMENT_BYTES", 60)
+def test_shapes_are_bounded_by_their_bytes() -> None:
+    table = StatementTable(StatementLimits(statement_bytes=60))
     number(table, f'SELECT "{"ä" * 22}"')
     assert table.uses(execution("SELECT b")) == []
     table.make_room()
     assert number(table, "SELECT b") == 2
 
 
-@pytest.mark.parametrize(("name", "bound"), [("MAX_TEXTS", 5), ("MAX_TEXT_BYTES", 60)])
-def test_texts_are_forgotten_without_a_loss(
-    table: StatementTable, monkeypatch: pytest.MonkeyPatch, name: str, bound: int
-) -> None:
-    monkeypatch.setattr(module, name, bound)
+@pytest.mark.parametrize("limits", [StatementLimits(texts=5), StatementLimits(text_bytes=60)])
+def test_texts_are_forgotten_without_a_loss(limits: StatementLimits) -> None:
+    table = StatementTable(limits)
     for value in range(20):
         assert number(table, f"SELECT {value}") == 1
     assert len(table._texts) <= 6

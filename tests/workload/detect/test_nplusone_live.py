@@ -27,7 +27,6 @@ from tests.kit.relay_thread import RelayThread, eventually
 from workload.capture.capture import Capture
 from workload.capture.messages import Delta
 from workload.capture.steps import UnitLimits
-from workload.capture.units import UnitTracker
 from workload.catalog import Catalog, load_catalog
 from workload.detect.nplusone import Statement, detect
 from workload.fingerprint import identify
@@ -53,30 +52,36 @@ SCHEMA = f"""
 """
 
 
-class Watcher(Capture):
+class Watcher:
     """A worker's capture that also tells when its sessions have ended."""
 
     def __init__(self) -> None:
-        super().__init__(worker=1, key=b"k" * 16, samples="full")
         # Where a burst ends is tested with a clock of its own; a busy machine must not end one here.
-        self._units = UnitTracker(b"k" * 16, "full", UnitLimits(burst_gap=30.0))
+        self.capture = Capture(1, b"k" * 16, "full", unit_limits=UnitLimits(burst_gap=30.0))
         self.opened = 0
         self.closed = 0
 
     def session_opened(self, session: Session) -> None:
-        super().session_opened(session)
+        self.capture.session_opened(session)
         self.opened += 1
 
-    def taken_back(self, execution: Execution) -> None: ...
+    def executed(self, execution: Execution) -> None:
+        self.capture.executed(execution)
+
+    def taken_back(self, execution: Execution) -> None:
+        self.capture.taken_back(execution)
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        self.capture.count(counter, amount)
 
     def session_closed(self, session: Session, now: float) -> None:
-        super().session_closed(session, now)
+        self.capture.session_closed(session, now)
         self.closed += 1
 
     def findings(self, catalog: Catalog) -> list[Finding]:
         """Everything found in what was seen so far, once every session has ended."""
         eventually(lambda: self.opened and self.closed == self.opened, "sessions closed")
-        delta = msgspec.msgpack.decode(self.flush(time.monotonic(), time.time()), type=Delta)
+        delta = msgspec.msgpack.decode(self.capture.flush(time.monotonic(), time.time()), type=Delta)
         assert [name for name in delta.counters if name.startswith(("opaque", "lost", "units"))] == []
         statements = {
             definition.id: Statement(definition.id, identify(definition.shape).fingerprint, definition.shape)
