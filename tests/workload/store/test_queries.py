@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import inf
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -29,15 +31,8 @@ def define(connection: Connection, fingerprint: str = "aa") -> int:
 
 def ran(connection: Connection, id: int, at: float, us: int = 1000, calls: int = 1, **more: int) -> None:
     batch = Batch(at=at)
-    increment = Increment(
-        id,
-        at,
-        calls=calls,
-        timed_calls=calls,
-        total_us=calls * us,
-        max_us=us,
-        histogram={index_of(us): calls},
-    )
+    increment = Increment(id, at, calls=calls, timed_calls=calls, total_us=calls * us, max_us=us)
+    increment.histogram = {index_of(us): calls} if calls else {}
     for name, value in more.items():
         setattr(increment, name, value)
     batch.add(increment)
@@ -58,7 +53,7 @@ def test_segments_cover_a_span_once(since: int, until: int | None, horizon_at: i
     horizon = horizon_at // COARSE_SPAN * COARSE_SPAN
     pieces = segments(float(since), None if until is None else float(until), float(horizon))
     covered: list[tuple[float, float]] = sorted((low, high) for _span, low, high in pieces)
-    assert all(before[1] == after[0] for before, after in zip(covered, covered[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(covered))
     for span, low, high in pieces:
         assert low % span == 0
         assert high == inf or high % span == 0
@@ -114,14 +109,14 @@ def test_a_percentile_is_never_above_the_longest(opened: Database) -> None:
 def test_a_query_without_times_has_none_and_divides_by_nothing(opened: Database) -> None:
     with opened.write() as connection:
         id = define(connection)
-        ran(connection, id, T0, calls=0, errors=3)
+        ran(connection, id, T0, us=0, calls=0, errors=3)
         query = queries.find(connection, id)
         assert query is not None
-        assert (query.errors, query.mean_ms, query.p99_ms, query.max_ms) == (3, 0.0, 0.0, 1.0)
+        assert (query.errors, query.mean_ms, query.p99_ms, query.max_ms) == (3, 0.0, 0.0, 0.0)
         assert [each.id for each in queries.listed(connection, order="mean_ms")] == [id]
 
 
-@pytest.mark.parametrize("order", queries.get_args(queries.Order))
+@pytest.mark.parametrize("order", get_args(queries.Order))
 def test_every_order_puts_the_largest_first_and_takes_a_limit(opened: Database, order: str) -> None:
     with opened.write() as connection:
         small, large = define(connection, "aa"), define(connection, "bb")
@@ -129,10 +124,8 @@ def test_every_order_puts_the_largest_first_and_takes_a_limit(opened: Database, 
         for at in (T0 + 1, T0 + 2):
             ran(connection, large, at, us=9000, errors=2, rows=2, bytes=2)
         found = queries.listed(connection, order=order)
-        expected = [large, small]
-        # Both were defined at T0: only what is measured tells them apart.
-        if order == "first_seen":
-            expected = [small, large]
+        # Both were first seen when they were defined, and then the id decides.
+        expected = [small, large] if order == "first_seen" else [large, small]
         assert [each.id for each in found] == expected
         assert [each.id for each in queries.listed(connection, order=order, limit=1)] == expected[:1]
 
