@@ -205,13 +205,20 @@ class Replies:
 
     def empty_query(self, buffer: bytes, start: int, end: int, size: int) -> None:
         execution = self._running(0x49)
+        self._not_copying()
         execution.bytes_out += size + 5
         self._completion.complete(execution, Outcome.EMPTY)
 
     def portal_suspended(self, buffer: bytes, start: int, end: int, size: int) -> None:
         execution = self._running(0x73)
+        self._not_copying()
         execution.bytes_out += size + 5
         self._completion.suspend(execution)
+
+    def _not_copying(self) -> None:
+        """A COPY FROM STDIN ends with its tag or an error, and in no other way."""
+        if self._expectations.copying:
+            raise ProtocolError("unexpected_answer")
 
     def function_result(self, buffer: bytes, start: int, end: int, size: int) -> None:
         execution = self._running(0x56)

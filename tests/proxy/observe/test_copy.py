@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxy.observe.execution import Outcome, Quality
 from proxy.observe.tap import Side
 from tests.proxy.wirekit import (
@@ -16,6 +18,7 @@ from tests.proxy.wirekit import (
     CopyOut,
     DataRow,
     DescribePortal,
+    EmptyQuery,
     Error,
     Execute,
     Flush,
@@ -25,6 +28,7 @@ from tests.proxy.wirekit import (
     Query,
     RowDescription,
     Script,
+    Suspended,
     Sync,
     Z,
     client,
@@ -156,3 +160,11 @@ def test_k5_copy_both_makes_the_session_opaque(script: Script) -> None:
     assert script.tap.opaque
     assert script.observer.counters == {"opaque.copy_both": 1}
     assert [e.outcome for e in script.observer.executions] == [Outcome.ABORTED]
+
+
+@pytest.mark.parametrize("answer", [EmptyQuery, Suspended], ids=["empty", "suspended"])
+def test_f2_copy_that_ends_as_no_copy_can_makes_the_session_opaque(script: Script, answer: bytes) -> None:
+    script >> client(Parse("copy t from stdin"), Bind(), Execute(), Flush)
+    script >> server(ParseComplete, BindComplete, CopyIn, answer) >> client(CopyData("1\n"))
+    assert script.session.opaque_reason == "unexpected_answer"
+    assert script.observer.counters["opaque.unexpected_answer"] == 1
