@@ -170,6 +170,20 @@ def test_more_than_fit_one_transaction_all_go(opened: Database, monkeypatch: pyt
         assert store.present(ids) == {ids[-1]}
 
 
+def test_the_file_shrinks(opened: Database) -> None:
+    with opened.write() as connection:
+        ran(connection, T0, *(f"{number:x}" + "x" * 3000 for number in range(200)))
+
+    def pages() -> int:
+        with opened.read() as connection:
+            return int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+
+    before = pages()
+    with Store.open(opened.path) as store:
+        store.prune(LATER)
+    assert pages() < before // 2
+
+
 def test_fine_buckets_go_before_coarse_ones_and_the_horizon_is_noted(opened: Database) -> None:
     with opened.write() as connection:
         (id,) = ran(connection, T0, "aa")
