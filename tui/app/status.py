@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from proxy.dsn import DsnError, parse_dsn
-from tui.format import age, count
+from tui.format import age, count, counted
 from tui.location import display
 
 STALE_SECONDS = 15.0
@@ -35,7 +35,7 @@ class Health:
         """What to say about it, in short; a sign in front of what is wrong."""
         said = []
         if self.lost:
-            said.append(f"⚠ lost {count(self.lost)} events")
+            said.append(f"⚠ lost {counted(self.lost, 'event')}")
         if self.opaque:
             said.append(f"⚠ relayed unseen {count(self.opaque)}")
         return tuple(said) or ("✓ nothing lost or unseen",)
