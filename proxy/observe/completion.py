@@ -171,3 +171,5 @@ class Completion:
         state.timing.ready(state.now)
         state.status = status
         state.delivery.ready(state.now, status)
+        if not state.portals.live and not state.expectations.queue:
+            state.settle()

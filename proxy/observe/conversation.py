@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from proxy.observe.delivery import Delivery
 from proxy.observe.execution import Execution, Observer, Session
-from proxy.observe.expectations import Expectations
+from proxy.observe.expectations import QUERY, Expectations
 from proxy.observe.limits import TapLimits
+from proxy.observe.memory import Budget, Share
 from proxy.observe.names import Namespace, Portal, Statement
 from proxy.observe.results import ResultKeeper
 from proxy.observe.timing import Timing
 
+REQUEST_BYTES = 512
+"""What a request without an answer takes besides text and values; measured, an Execution included."""
+PATIENCE = 256
+"""Requests after which a session that got no memory asks again."""
 IDLE = 0x49
 """Transaction status ``I``."""
 
@@ -22,13 +27,16 @@ class Conversation:
         "copy_data_sent",
         "delivery",
         "expectations",
+        "in_flight_bytes",
         "limits",
         "now",
         "observer",
         "portals",
+        "refusals",
         "results",
         "segment",
         "session",
+        "share",
         "statements",
         "statements_bytes",
         "status",
@@ -36,7 +44,12 @@ class Conversation:
         "window",
     )
 
-    def __init__(self, session: Session, observer: Observer, limits: TapLimits) -> None:
+    def __init__(
+        self, session: Session, observer: Observer, limits: TapLimits, budget: Budget | None = None
+    ) -> None:
+        """``budget`` is the process's; without one the session stands alone."""
+        if budget is None:
+            budget = Budget(limits.process_bytes)
         self.session = session
         self.observer = observer
         self.limits = limits
@@ -48,10 +61,15 @@ class Conversation:
         self.expectations = Expectations()
         self.statements: Namespace[Statement] = Namespace()
         self.statements_bytes = 0
-        """Texts of the statements in force."""
+        """Texts and columns of the statements in force."""
+        self.share = Share(budget, limits.session_bytes)
+        self.in_flight_bytes = 0
+        """What requests without an answer hold, at least; exact after ``has_room``."""
+        self.refusals = 0
+        """Requests for which there is no use in asking for memory."""
         self.portals: Namespace[Portal] = Namespace()
         self.timing = Timing()
-        self.delivery = Delivery(observer, limits)
+        self.delivery = Delivery(observer, limits, budget)
         self.results = ResultKeeper()
         self.window = 1
         """Number of the Sync window that the client is filling."""
@@ -59,6 +77,44 @@ class Conversation:
         """First execution asked for since the last Sync, Flush or Query: a second one shares its time."""
         self.copy_data_sent = False
         """The client sent CopyData since its last Query or Execute."""
+
+    def has_room(self, more: int) -> bool:
+        """Whether so many bytes may be kept beside what is kept already. Only needed when ``share.room`` is
+        not enough for the books, which may say too much.
+        """
+        if self.refusals > 0:
+            self.refusals -= 1
+            return False
+        self.in_flight_bytes = self._count_in_flight() + more
+        size = self.statements_bytes + self.in_flight_bytes
+        if size <= self.share.room or self.share.grow(size):
+            return True
+        self.refusals = PATIENCE
+        return False
+
+    def _count_in_flight(self) -> int:
+        """Texts and values of requests without an answer and of open portals."""
+        total = 0
+        for entry in self.expectations.queue:
+            total += REQUEST_BYTES
+            execution = entry.execution
+            if entry.portal is not None:
+                if execution is None:
+                    total += entry.portal.head.size
+            elif entry.kind == QUERY and execution is not None:
+                total += len(execution.sql)
+            elif entry.statement is not None:
+                total += len(entry.statement.sql)
+        for portal in self.portals.live.values():
+            total += portal.head.size
+        return total
+
+    def settle(self) -> None:
+        """Nothing is in flight: give back what was taken for it."""
+        self.in_flight_bytes = 0
+        self.refusals = 0
+        if self.share.taken:
+            self.share.shrink(self.statements_bytes)
 
     def in_flight(self) -> list[Execution]:
         """Executions that were asked for and are not complete, in order."""
@@ -77,6 +133,7 @@ class Conversation:
         self.portals.live.clear()
         self.results.drop()
         self.segment = None
+        self.settle()
 
     def propose_again(self) -> None:
         """After an error: names mean what is in force, and what the requests still on their way define."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from proxy.observe.execution import Execution, Kind, Observer, Outcome, Quality
 from proxy.observe.limits import TapLimits
+from proxy.observe.memory import Budget, Share
 
 
 class Delivery:
     """Executions that are done, in the order in which the server answered them."""
 
-    __slots__ = ("_limit", "_observer", "_results_limit", "done", "results")
+    __slots__ = ("_limit", "_observer", "_share", "_text_limit", "_texts", "done", "results")
 
-    def __init__(self, observer: Observer, limits: TapLimits) -> None:
+    def __init__(self, observer: Observer, limits: TapLimits, budget: Budget) -> None:
         self._observer = observer
         self._limit = limits.window
-        self._results_limit = limits.window_result_bytes
+        self._share = Share(budget, limits.window_result_bytes)
         self.done: list[Execution] = []
+        self._text_limit = limits.window_sql_bytes
+        self._texts = 0
         self.results = 0
         """Bytes of result chunks that they keep alive."""
 
@@ -23,16 +26,18 @@ class Delivery:
         """Take over an execution. A window that grows too long is delivered in parts, which have no
         ReadyForQuery and no time of their own.
         """
-        if len(self.done) >= self._limit:
+        self._texts += len(execution.sql)
+        if len(self.done) >= self._limit or (self._texts > self._text_limit and self.done):
             for waiting in self.done:
                 if waiting.quality < Quality.SHARED:
                     waiting.quality = Quality.SHARED
                 self._unknown_total(waiting)
             self.flush()
+            self._texts = len(execution.sql)
         rows = execution.row_data
         if rows is not None:
             self.results += rows.size
-            if self.results > self._results_limit:
+            if self.results > self._share.room and not self._share.grow(self.results):
                 self.results -= rows.size
                 execution.row_data = None
                 self._observer.count("bypass.rows")
@@ -65,6 +70,9 @@ class Delivery:
         done = self.done
         self.done = []
         self.results = 0
+        self._texts = 0
+        if self._share.taken:
+            self._share.shrink(0)
         executed = self._observer.executed
         for execution in done:
             executed(execution)

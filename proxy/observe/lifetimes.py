@@ -10,7 +10,7 @@ from typing import Final
 
 from proxy.observe.conversation import Conversation
 from proxy.observe.execution import Execution, Kind, Outcome, Quality
-from proxy.observe.names import UNNAMED, Portal, Statement
+from proxy.observe.names import NOT_IN_FORCE, UNNAMED, Portal, Statement
 from proxy.observe.sqltext import closes, deallocates, next_statement, prepares
 
 NAME_TAGS: Final = frozenset(
@@ -36,25 +36,52 @@ class Lifetimes:
         state = self._state
         before = state.statements.confirm(name, statement)
         if before is not None:
-            state.statements_bytes -= len(before.sql)
+            self._let_go(before)
         if statement is not None:
-            state.statements_bytes += len(statement.sql)
-            self._bound(name)
+            self._keep(statement)
 
     def remove(self, name: bytes) -> None:
         """The name is gone, whatever is still proposed for it."""
         state = self._state
         before = state.statements.live.pop(name, None)
         if before is not None:
-            state.statements_bytes -= len(before.sql)
+            self._let_go(before)
 
-    def _bound(self, name: bytes) -> None:
-        """Too many names, or too much text: this one stays unknown."""
+    def describe(self, statement: Statement, columns: bytes | None) -> None:
+        """A RowDescription came for it."""
         state = self._state
-        live = state.statements.live
-        if len(live) > state.limits.names or state.statements_bytes > state.limits.names_bytes:
-            self.remove(name)
+        statement.columns = columns
+        if columns is None or statement.held == NOT_IN_FORCE:
+            return
+        state.statements_bytes += statement.size - statement.held
+        statement.held = statement.size
+        if state.statements_bytes > state.limits.names_bytes or not self._fits():
+            statement.columns = None
+            state.statements_bytes += statement.size - statement.held
+            statement.held = statement.size
+            state.observer.count("bypass.columns")
+
+    def _keep(self, statement: Statement) -> None:
+        """It is in force under its name; with too many names, or too much text, it stays unknown."""
+        state = self._state
+        statement.held = statement.size
+        state.statements_bytes += statement.held
+        if (
+            len(state.statements.live) > state.limits.names
+            or state.statements_bytes > state.limits.names_bytes
+            or not self._fits()
+        ):
+            self.remove(statement.name)
             state.observer.count("bypass.names")
+
+    def _let_go(self, statement: Statement) -> None:
+        """It is not in force any more."""
+        self._state.statements_bytes -= statement.held
+        statement.held = NOT_IN_FORCE
+
+    def _fits(self) -> bool:
+        state = self._state
+        return state.statements_bytes + state.in_flight_bytes <= state.share.room or state.has_room(0)
 
     def stand_for(self, name: bytes, execution: Execution) -> None:
         """``EXECUTE name`` is reported as the statement that was prepared, as the server counts it."""
@@ -80,8 +107,7 @@ class Lifetimes:
             if name:
                 self.remove(name)
                 live[name] = Statement(name, sql, len(sql), ())
-                state.statements_bytes += len(sql)
-                self._bound(name)
+                self._keep(live[name])
         elif tag == b"DEALLOCATE":
             # An empty name is a text that we could not read, and not the unnamed statement.
             if name := deallocates(text):
@@ -95,11 +121,12 @@ class Lifetimes:
             if tag != b"CLOSE CURSOR ALL":
                 # DropAllPreparedStatements in prepare.c: the unnamed one is not among them.
                 unnamed = live.get(UNNAMED)
+                for statement in live.values():
+                    if statement is not unnamed:
+                        self._let_go(statement)
                 live.clear()
-                state.statements_bytes = 0
                 if unnamed is not None:
                     live[UNNAMED] = unnamed
-                    state.statements_bytes = len(unnamed.sql)
             if tag != b"DEALLOCATE ALL":
                 self._close_portals()
 

@@ -17,12 +17,13 @@ from proxy.observe.execution import Execution
 from proxy.wire.messages import Bind
 
 UNNAMED = b""
+NOT_IN_FORCE = -1
 
 
 class Statement:
     """A prepared statement as one Parse (or PREPARE) defined it. A new Parse of the name makes a new one."""
 
-    __slots__ = ("columns", "executes", "name", "oids", "sql", "sql_length")
+    __slots__ = ("columns", "executes", "held", "name", "oids", "sql", "sql_length")
 
     def __init__(self, name: bytes, sql: bytes, sql_length: int, oids: tuple[int, ...]) -> None:
         self.name = name
@@ -33,6 +34,13 @@ class Statement:
         """Body of the RowDescription that Describe brought."""
         self.executes = UNNAMED
         """Name in SQL's ``EXECUTE name``, if that is what the text does."""
+        self.held = NOT_IN_FORCE
+        """Bytes that the session's books hold for it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of text and columns."""
+        return len(self.sql) + (len(self.columns) if self.columns is not None else 0)
 
 
 class Portal:

@@ -103,7 +103,7 @@ class Replies:
             state.observer.count("bypass.columns")
         if entry.kind in _DESCRIBES:
             if entry.statement is not None:
-                entry.statement.columns = columns
+                self._lifetimes.describe(entry.statement, columns)
             self._queue.popleft()
             return
         execution = entry.execution

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.observe import expectations as kinds
-from proxy.observe.conversation import Conversation
+from proxy.observe.conversation import REQUEST_BYTES, Conversation
 from proxy.observe.execution import Execution, Kind, Outcome, Quality
 from proxy.observe.expectations import Batch, Expected
 from proxy.observe.names import UNNAMED, Portal, Statement
@@ -71,6 +71,21 @@ class Requests:
             raise ProtocolError("outstanding")
         self._queue.append(entry)
 
+    def _may_keep(self, size: int) -> bool:
+        """Whether a request without an answer may hold so many bytes of text or values.
+
+        Raises ProtocolError when it may not and too many such requests wait already.
+        """
+        state = self._state
+        state.in_flight_bytes += size + REQUEST_BYTES
+        if state.in_flight_bytes + state.statements_bytes <= state.share.room or state.has_room(
+            size + REQUEST_BYTES
+        ):
+            return True
+        if len(self._queue) >= state.limits.detailed:
+            raise ProtocolError("outstanding")
+        return False
+
     def _segment(self, execution: Execution) -> None:
         """Statements that go out together between two flushes share one time."""
         first = self._state.segment
@@ -99,6 +114,9 @@ class Requests:
         if self._expectations.skipping:
             self._skip(execution)
             return
+        if not self._may_keep(len(sql)):
+            execution.sql = sql = b""
+            state.observer.count("bypass.sql")
         execution.stalled = state.timing.stalled_until(state.now)
         prepared = executes(sql) if sql and sql[0] in MAY_EXECUTE else UNNAMED
         entry = Batch(kinds.QUERY, prepared, execution)
@@ -121,6 +139,9 @@ class Requests:
             state.observer.count("bypass.sql")
         if self._expectations.skipping:
             return
+        if not self._may_keep(len(sql)):
+            sql = b""
+            state.observer.count("bypass.sql")
         statement = Statement(name, sql, length, oids)
         if sql and sql[0] in MAY_EXECUTE:
             statement.executes = executes(sql)
@@ -135,6 +156,8 @@ class Requests:
         if cap and len(self._queue) > state.limits.detailed:
             cap = 0
         head = messages.bind(buffer, start, end, size, cap)
+        if not self._may_keep(end - start):
+            head.params = None
         if head.params is None and self._param_bytes:
             state.observer.count("bypass.params")
         portal = Portal(self._statements.get(head.statement), head, size + 5)
@@ -180,6 +203,7 @@ class Requests:
             self._skip(execution)
             return
         execution.stalled = state.timing.stalled_until(state.now)
+        self._may_keep(0)
         self._segment(execution)
         self._append(Expected(kinds.EXECUTE, name, statement, portal, execution))
 

@@ -25,11 +25,12 @@ from enum import IntEnum
 from proxy.observe.conversation import IDLE, Conversation
 from proxy.observe.execution import Observer, Session
 from proxy.observe.limits import TapLimits
+from proxy.observe.memory import Budget
 from proxy.observe.replies import REPLICATION, Replies
 from proxy.observe.requests import Requests
 from proxy.wire.framing import Framer, ProtocolError
 
-__all__ = ["SessionTap", "Side", "TapLimits"]
+__all__ = ["Budget", "SessionTap", "Side", "TapLimits"]
 
 _REPLICATION_OFF = frozenset(("", "false", "off", "no", "0", "f", "n"))
 
@@ -57,9 +58,12 @@ class SessionTap:
         "_stopped",
     )
 
-    def __init__(self, session: Session, observer: Observer, limits: TapLimits) -> None:
+    def __init__(
+        self, session: Session, observer: Observer, limits: TapLimits, budget: Budget | None = None
+    ) -> None:
+        """``budget`` is shared by the sessions of a process."""
         self._observer = observer
-        self._state = Conversation(session, observer, limits)
+        self._state = Conversation(session, observer, limits, budget)
         self._requests = Requests(self._state)
         self._replies = Replies(self._state)
         self._client = Framer(self._requests.messages)

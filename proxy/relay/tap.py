@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from proxy.observe.execution import Observer, Session
-from proxy.observe.tap import SessionTap, Side, TapLimits
+from proxy.observe.tap import Budget, SessionTap, Side, TapLimits
 
 
 class Tap(Protocol):
@@ -32,10 +32,12 @@ class Tap(Protocol):
 
 
 _LIMITS = TapLimits()
+_BUDGET = Budget(_LIMITS.process_bytes)
+"""Of this process."""
 
 TapFactory: TypeAlias = Callable[[Session, Observer], Tap]
 
 
 def session_tap(session: Session, observer: Observer) -> Tap:
     """The tap that understands the protocol."""
-    return SessionTap(session, observer, _LIMITS)
+    return SessionTap(session, observer, _LIMITS, _BUDGET)

@@ -77,6 +77,16 @@ class Bind:
         """None when they are longer than the cap, cut off or malformed."""
         self.result_formats: tuple[int, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of the values that are kept."""
+        size = 0
+        if self.params is not None:
+            for value in self.params:
+                if value is not None:
+                    size += len(value)
+        return size
+
 
 def bind(buffer: bytes, start: int, end: int, size: int, cap: int) -> Bind:
     """Bind: names, formats and the raw values if formats and values take at most ``cap`` bytes."""

@@ -38,7 +38,7 @@ class RawClient:
 
     def until(self, last: str) -> list[tuple[str, bytes]]:
         """Messages up to and including one of the types in ``last``; up to the end if none comes."""
-        messages = []
+        messages: list[tuple[str, bytes]] = []
         while True:
             message = self.read()
             if not message[0]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.observe.execution import Execution, Session
-from proxy.observe.tap import SessionTap, TapLimits
+from proxy.observe.tap import Budget, SessionTap, TapLimits
 
 
 def message(kind: str, body: bytes = b"") -> bytes:
@@ -229,11 +229,16 @@ class Script:
     """One session under test: ``>>`` feeds it, ``<<`` compares what came out since the last ``<<``."""
 
     def __init__(
-        self, *, greet: bool = True, limits: TapLimits | None = None, parameters: dict[str, str] | None = None
+        self,
+        *,
+        greet: bool = True,
+        limits: TapLimits | None = None,
+        parameters: dict[str, str] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.observer = Recorder()
         self.session = Session(1, "test", 0.0)
-        self.tap = SessionTap(self.session, self.observer, limits or TapLimits())
+        self.tap = SessionTap(self.session, self.observer, limits or TapLimits(), budget)
         self.now = 100.0
         self.piece = 0
         """Feed in pieces of that many bytes; 0 feeds whole."""

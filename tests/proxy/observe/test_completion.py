@@ -158,8 +158,8 @@ def test_ready_ends_the_window_and_with_it_an_implicit_transaction(room: Room) -
 
 
 def test_ready_after_a_message_drops_what_was_unnamed(room: Room) -> None:
-    room.state.statements.live[UNNAMED] = Statement(UNNAMED, b"select 1", 8, ())
-    room.state.statements_bytes = 8
+    room.lifetimes.define(UNNAMED, Statement(UNNAMED, b"select 1", 8, ()))
+    assert room.state.statements_bytes == 8
     batch = room.query(b"select 2")
     batch.drops_unnamed = True
     batch.propose(room.state.statements, room.state.portals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from proxy.observe.delivery import Delivery
 from proxy.observe.execution import Execution, Kind, Outcome, Quality, Rows, Session
 from proxy.observe.limits import TapLimits
+from proxy.observe.memory import Budget
 from tests.proxy.wirekit import Recorder
 
 SESSION = Session(1, "", 0.0)
@@ -19,7 +20,7 @@ def execution(sql: bytes = b"select 1", kind: Kind = Kind.SIMPLE, result: int = 
 
 def test_held_until_ready_and_then_in_order_with_the_status() -> None:
     observer = Recorder()
-    delivery = Delivery(observer, TapLimits())
+    delivery = Delivery(observer, TapLimits(), Budget(1 << 30))
     first, second = execution(), execution()
     delivery.add(first)
     delivery.add(second)
@@ -33,7 +34,7 @@ def test_held_until_ready_and_then_in_order_with_the_status() -> None:
 
 def test_a_full_window_is_delivered_without_a_time_of_its_own() -> None:
     observer = Recorder()
-    delivery = Delivery(observer, TapLimits(window=2))
+    delivery = Delivery(observer, TapLimits(window=2), Budget(1 << 30))
     for _ in range(3):
         delivery.add(execution())
     assert [(e.quality, e.statements, e.t_ready) for e in observer.executions] == [
@@ -45,7 +46,7 @@ def test_a_full_window_is_delivered_without_a_time_of_its_own() -> None:
 
 def test_results_are_bounded_together_and_let_go_with_their_executions() -> None:
     observer = Recorder()
-    delivery = Delivery(observer, TapLimits(window_result_bytes=100))
+    delivery = Delivery(observer, TapLimits(window_result_bytes=100), Budget(1 << 30))
     kept, dropped, small = execution(result=60), execution(result=41), execution(result=40)
     for one in (kept, dropped, small):
         delivery.add(one)
@@ -58,7 +59,7 @@ def test_results_are_bounded_together_and_let_go_with_their_executions() -> None
 
 def test_results_after_a_full_window_count_from_the_first_one_on() -> None:
     observer = Recorder()
-    delivery = Delivery(observer, TapLimits(window=1, window_result_bytes=100))
+    delivery = Delivery(observer, TapLimits(window=1, window_result_bytes=100), Budget(1 << 30))
     delivery.add(execution(result=60))
     second = execution(result=60)
     delivery.add(second)
@@ -67,7 +68,7 @@ def test_results_after_a_full_window_count_from_the_first_one_on() -> None:
 
 
 def test_a_message_of_several_statements_tells_each_how_many() -> None:
-    delivery = Delivery(Recorder(), TapLimits())
+    delivery = Delivery(Recorder(), TapLimits(), Budget(1 << 30))
     text = b"select 1; execute p"
     plain, prepared, extended = execution(text), execution(b"select $1"), execution(text, Kind.EXTENDED)
     for one in (plain, prepared, extended):
@@ -78,7 +79,7 @@ def test_a_message_of_several_statements_tells_each_how_many() -> None:
 
 
 def test_the_total_of_a_message_that_failed_is_unknown() -> None:
-    delivery = Delivery(Recorder(), TapLimits())
+    delivery = Delivery(Recorder(), TapLimits(), Budget(1 << 30))
     text = b"select 1; select 1/0"
     delivery.add(execution(text))
     delivery.batch(text, 1, failed=True)
@@ -87,7 +88,7 @@ def test_the_total_of_a_message_that_failed_is_unknown() -> None:
 
 def test_giving_up_delivers_what_is_done_and_aborts_the_rest() -> None:
     observer = Recorder()
-    delivery = Delivery(observer, TapLimits())
+    delivery = Delivery(observer, TapLimits(), Budget(1 << 30))
     done, pending = execution(), execution()
     pending.stalled = 5.0
     delivery.add(done)
@@ -103,7 +104,7 @@ def test_giving_up_never_raises() -> None:
         def executed(self, execution: Execution) -> None:
             raise RuntimeError("no")
 
-    delivery = Delivery(Broken(), TapLimits())
+    delivery = Delivery(Broken(), TapLimits(), Budget(1 << 30))
     delivery.add(execution())
     delivery.give_up([execution()])
     assert delivery.done == []

@@ -24,8 +24,8 @@ class Room:
         self.observer = Recorder()
         self.state = Conversation(Session(1, "", 0.0), self.observer, TapLimits())
         self.queue = self.state.expectations.queue
-        lifetimes = Lifetimes(self.state)
-        self.failures = Failures(self.state, lifetimes, Completion(self.state, lifetimes))
+        self.lifetimes = Lifetimes(self.state)
+        self.failures = Failures(self.state, self.lifetimes, Completion(self.state, self.lifetimes))
 
     def execution(self, sql: bytes = b"select 1", kind: Kind = Kind.EXTENDED) -> Execution:
         return Execution(self.state.session, kind, sql, len(sql), 1.0)
@@ -140,9 +140,8 @@ def test_an_error_takes_back_what_other_open_portals_returned(room: Room) -> Non
 
 
 def test_a_failed_parse_leaves_no_unnamed_statement(room: Room) -> None:
-    old = Statement(UNNAMED, b"select 0", 8, ())
-    room.state.statements.live[UNNAMED] = old
-    room.state.statements_bytes = 8
+    room.lifetimes.define(UNNAMED, Statement(UNNAMED, b"select 0", 8, ()))
+    assert room.state.statements_bytes == 8
     room.queue.append(Expected(kinds.PARSE, UNNAMED, STATEMENT, None, None))
     room.failures.error(b"42601", 10)
     assert (room.state.statements.live, room.state.statements_bytes) == ({}, 0)
