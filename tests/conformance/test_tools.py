@@ -39,7 +39,9 @@ def server() -> Iterator[ScratchServer]:
     """PostgreSQL 15 that streams its WAL."""
     if not BIN.exists():
         pytest.skip("needs PostgreSQL 15: apt-get install postgresql-15")
-    with ScratchServer.start(15, settings={"max_wal_senders": "4"}) as started:
+    # Only what is flushed is sent, and without a commit that waits for it that may take half a minute.
+    settings = {"max_wal_senders": "4", "synchronous_commit": "on"}
+    with ScratchServer.start(15, settings=settings) as started:
         yield started
 
 
@@ -130,6 +132,7 @@ def test_s14_k5_pg_receivewal(server: ScratchServer, through: Place, tmp_path: P
             partial = until(process, lambda: next(tmp_path.glob("*.partial"), None))
             connection.execute("CREATE TABLE written AS SELECT generate_series(1, 1000)")
             connection.execute("SELECT pg_switch_wal()")
+            connection.execute("DROP TABLE written")
             received = until(process, lambda: next(tmp_path.glob(partial.stem), None))
         finally:
             process.terminate()
