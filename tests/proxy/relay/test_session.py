@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.observe.execution import Observer, Session
+from proxy.relay.session import ClientSide, Link, ServerSide
 from proxy.relay.settings import Limits
 from tests.kit.relay_thread import Recording, RelayThread, eventually, read_exactly, read_to_end
 
@@ -197,3 +198,48 @@ def test_unix_socket_in_front(start_relay: START, server: Any, tmp_path: Path) -
     client, upstream = joined(relay, server)
     upstream.sendall(b"hello")
     assert read_exactly(client, 5) == b"hello"
+
+
+def test_s18_encryption_is_declined_on_a_unix_socket(start_relay: START, server: Any, tmp_path: Path) -> None:
+    client = start_relay(unix=tmp_path).connect()
+    client.sendall(struct.pack("!II", 8, 80877103))
+    assert read_exactly(client, 1) == b"N"
+    client.sendall(STARTUP)
+    assert read_exactly(server.accept(), len(STARTUP)) == STARTUP
+
+
+def test_a9_no_delay_and_keepalive_on_both_sides(start_relay: START, server: Any) -> None:
+    relay = start_relay()
+    joined(relay, server)
+    eventually(lambda: relay.relay.links, "the session is there")
+    (link,) = relay.relay.links
+    for transport in (link.client, link.server):
+        sock = transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 5
+        # A client that reads slowly is no dead client.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+
+
+class Written:
+    """A transport that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.chunks.append(data)
+
+
+def test_f5_the_received_chunk_itself_is_forwarded_in_one_write() -> None:
+    client, server = Written(), Written()
+    link = Link(None, client, None)  # type: ignore[arg-type]
+    link.server = server  # type: ignore[assignment]
+    chunk = b"x" * 100_000
+    ClientSide(link).data_received(chunk)
+    ServerSide(link).data_received(chunk)
+    assert len(client.chunks) == len(server.chunks) == 1
+    assert client.chunks[0] is chunk
+    assert server.chunks[0] is chunk
