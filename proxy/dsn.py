@@ -195,7 +195,9 @@ def _build(options: dict[str, str], environ: Mapping[str, str]) -> Dsn:
     addresses = _addresses(options)
     user = options.get("user") or _system_user()
     database = options.get("dbname") or user
-    sslmode = options.get("sslmode") or "prefer"
+    # Whoever names the system's authorities wants them to be asked (sslrootcert=system in libpq's manual).
+    default_mode = "verify-full" if options.get("sslrootcert") == "system" else "prefer"
+    sslmode = options.get("sslmode") or default_mode
     if sslmode not in SSL_MODES:
         raise DsnError(f"sslmode {sslmode!r} is none of {', '.join(SSL_MODES)}")
     password = options.get("password") or None

@@ -13,18 +13,23 @@ from collections.abc import Callable
 
 from proxy.dsn import Address
 from proxy.relay.cancelkeys import CancelKeys
+from proxy.relay.connector import Connector, EncryptionError
 from proxy.relay.settings import Limits, Upstream
-from proxy.relay.sockets import tune
-from proxy.relay.upstream import dial
 
 
 class CancelRelay:
     """Forwards cancel requests, within a cap of their own."""
 
     def __init__(
-        self, upstream: Upstream, keys: CancelKeys, limits: Limits, count: Callable[[str], None]
+        self,
+        upstream: Upstream,
+        connector: Connector,
+        keys: CancelKeys,
+        limits: Limits,
+        count: Callable[[str], None],
     ) -> None:
         self._upstream = upstream
+        self._connector = connector
         self._keys = keys
         self._limits = limits
         self._count = count
@@ -66,27 +71,17 @@ class CancelRelay:
         return self._upstream.addresses
 
     async def _deliver(self, address: Address, packet: bytes) -> None:
-        closed = asyncio.get_running_loop().create_future()
         try:
-            transport, _ = await dial(address, lambda: _UntilClosed(closed), self._limits.connect)
-        except (OSError, UnicodeError):
+            server = await self._connector.bare(address)
+        except (OSError, UnicodeError, EncryptionError):
             self._count("cancel.failed")
             return
         try:
-            tune(transport)
-            transport.write(packet)
-            await closed
+            server.transport.write(packet)
+            while not server.inbox.ended:
+                await server.inbox.more()
         finally:
-            transport.abort()
-
-
-class _UntilClosed(asyncio.Protocol):
-    def __init__(self, closed: asyncio.Future[None]) -> None:
-        self._closed = closed
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._closed.done():
-            self._closed.set_result(None)
+            server.transport.abort()
 
 
 class AwaitingCancel(asyncio.Protocol):
@@ -95,5 +90,9 @@ class AwaitingCancel(asyncio.Protocol):
     It may close early; the request then still goes its way, and closing again does no harm.
     """
 
+    def __init__(self, client: asyncio.Transport) -> None:
+        self._client = client
+
     def eof_received(self) -> bool:
-        return True
+        # TLS knows no half-close.
+        return self._client.can_write_eof()

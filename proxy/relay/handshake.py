@@ -11,7 +11,7 @@ import asyncio
 from typing import Protocol, cast
 
 from proxy.relay.settings import Limits
-from proxy.relay.sockets import tune
+from proxy.relay.sockets import is_encrypted, tune
 from proxy.wire.startup import (
     MAX_STARTUP_LENGTH,
     CancelRequest,
@@ -49,11 +49,14 @@ class Host(Protocol):
 class Handshake(asyncio.Protocol):
     """Reads start-up packets until one decides what this connection is."""
 
-    __slots__ = ("_buffer", "_deadline", "_gss", "_host", "_ssl", "_transport")
+    __slots__ = ("_buffer", "_deadline", "_encrypted", "_gss", "_host", "_seconds", "_ssl", "_transport")
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, head: bytes = b"", seconds: float | None = None) -> None:
+        """``head`` was read from the socket before; ``seconds`` are left of the handshake's deadline."""
         self._host = host
-        self._buffer = bytearray()
+        self._buffer = bytearray(head)
+        self._seconds = host.limits.handshake if seconds is None else seconds
+        self._encrypted = False
         self._ssl = self._gss = False
         self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle | None = None
@@ -63,13 +66,18 @@ class Handshake(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         tune(transport)
         loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(self._host.limits.handshake, self._drop, "handshake.timeout")
+        self._encrypted = is_encrypted(self._transport)
+        self._deadline = loop.call_later(self._seconds, self.drop, "handshake.timeout")
         self._host.arrived(self)
+        if self._buffer:
+            loop.call_soon(self._judge)
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is None:
-            return
-        self._buffer += data
+        if self._deadline is not None:
+            self._buffer += data
+            self._judge()
+
+    def _judge(self) -> None:
         while self._deadline is not None:
             packet = read_startup(self._buffer)
             match packet:
@@ -77,6 +85,8 @@ class Handshake(asyncio.Protocol):
                     # read_startup judges the length first, so that a longer wait than this is impossible.
                     assert len(self._buffer) < MAX_STARTUP_LENGTH
                     return
+                case SSLRequest() | GSSENCRequest() | DirectTLS() if self._encrypted:
+                    self.drop("handshake.invalid")
                 case SSLRequest():
                     self._refuse_encryption(packet.size, repeated=self._ssl)
                     self._ssl = True
@@ -91,17 +101,17 @@ class Handshake(asyncio.Protocol):
                     self._transport.pause_reading()
                     self._host.start(self._transport, packet, bytes(self._buffer[packet.size :]))
                 case DirectTLS():
-                    self._drop("handshake.direct_tls")
+                    self.drop("handshake.direct_tls")
                 case Invalid(quiet=quiet):
-                    self._drop("handshake.noise" if quiet else "handshake.invalid")
+                    self.drop("handshake.noise" if quiet else "handshake.invalid")
 
     def eof_received(self) -> bool:
         # A TCP probe, or a client that insists on TLS: silent, as PostgreSQL is.
-        self._drop("handshake.abandoned")
+        self.drop("handshake.abandoned")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._drop("handshake.abandoned")
+        self.drop("handshake.abandoned")
 
     def end(self) -> None:
         """The relay shuts down: whoever has not said what it wants is not told anything either."""
@@ -113,7 +123,7 @@ class Handshake(asyncio.Protocol):
         if repeated or len(self._buffer) > size:
             # Bytes sent before our answer: an early ClientHello that we cannot use, or plaintext injected
             # in front of what the client believes to be encrypted.
-            self._drop("handshake.injection")
+            self.drop("handshake.injection")
             return
         self._buffer.clear()
         self._transport.write(REFUSE_ENCRYPTION)
@@ -124,7 +134,8 @@ class Handshake(asyncio.Protocol):
             self._deadline = None
             self._host.left(self)
 
-    def _drop(self, counter: str) -> None:
+    def drop(self, counter: str) -> None:
+        """End it without a word, unless it was decided already what becomes of it."""
         if self._deadline is not None:
             self._decided()
             self._host.count(counter)

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import socket
+import ssl
 from collections.abc import Coroutine
 from secrets import token_bytes
 from time import monotonic
@@ -20,13 +21,17 @@ from proxy.observe.execution import Observer, Session
 from proxy.relay.admission import Admission
 from proxy.relay.cancel import AwaitingCancel, CancelRelay
 from proxy.relay.cancelkeys import CancelKeys
+from proxy.relay.connector import BINDING_CHECK_FAILED, ClientHop, Connector, Server
+from proxy.relay.encryption import DropError, opening
 from proxy.relay.handshake import Dialling, Handshake
 from proxy.relay.login import LoginSide
 from proxy.relay.session import ClientSide, Link
-from proxy.relay.settings import Limits, Upstream
-from proxy.relay.sockets import peer_name, tune
+from proxy.relay.settings import Limits, ListenTLS, Upstream
+from proxy.relay.sockets import is_encrypted, peer_name
 from proxy.relay.tap import TapFactory, session_tap
-from proxy.relay.upstream import UpstreamError, connect
+from proxy.relay.tls import ALPN, Replaceable, why
+from proxy.relay.tls_listen import replaceable
+from proxy.relay.upstream import UpstreamError
 from proxy.wire.errors import error_response
 from proxy.wire.startup import StartupMessage
 
@@ -34,6 +39,8 @@ log = logging.getLogger(__name__)
 
 ACCEPT_PAUSE = 0.5
 """Seconds without accepting after the process ran out of file descriptors or memory."""
+CERTIFICATE_LOOK = 5.0
+"""Seconds between looks whether certificate files were replaced."""
 DRAIN_STEP = 0.05
 """Seconds between looks at sessions that were not idle when the drain began."""
 
@@ -49,8 +56,12 @@ class Relay:
         admission: Admission | None = None,
         tap: TapFactory = session_tap,
         keys: CancelKeys | None = None,
+        tls: ListenTLS | None = None,
     ) -> None:
-        """``observer`` None relays without looking; a session is then never known to be idle."""
+        """``observer`` None relays without looking; a session is then never known to be idle.
+
+        ``tls`` None declines encryption. Raises TLSError: a certificate file cannot be used.
+        """
         self.limits = limits or Limits()
         self.links: set[Link] = set()
         self._upstream = upstream
@@ -60,7 +71,10 @@ class Relay:
         self._handshakes: set[Handshake] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys = keys or CancelKeys(upstream.addresses, token_bytes(32))
-        self._cancels = CancelRelay(upstream, self._keys, self.limits, self.count)
+        self._connector = Connector(upstream, self.limits, self.count)
+        self._cancels = CancelRelay(upstream, self._connector, self._keys, self.limits, self.count)
+        self._tls_required = tls is not None and tls.required
+        self._shown = None if tls is None else replaceable(tls)
         self._ids = itertools.count(1)
         self._listening: socket.socket | None = None
         self._drained = asyncio.Event()
@@ -78,6 +92,8 @@ class Relay:
         listening.setblocking(False)
         self._listening = listening
         asyncio.get_running_loop().add_reader(listening.fileno(), self._accept)
+        if self._certificates:
+            self._look_at_certificates()
 
     def _accept(self) -> None:
         if self._listening is None:
@@ -102,8 +118,63 @@ class Relay:
             asyncio.get_running_loop().add_reader(self._listening.fileno(), self._accept)
 
     async def _adopt(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        # A unix socket is never encrypted, as in PostgreSQL.
+        if self._shown is not None and sock.family != socket.AF_UNIX:
+            await self._adopt_encrypted(sock, self._shown.current.context)
+            return
         with contextlib.suppress(OSError):  # gone already
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: Handshake(self), sock)
+            await loop.connect_accepted_socket(lambda: Handshake(self), sock)
+
+    async def _adopt_encrypted(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        """As ``_adopt``, for a listener that offers TLS."""
+        loop = asyncio.get_running_loop()
+        deadline = monotonic() + self.limits.handshake
+        adopted = False
+        try:
+            async with asyncio.timeout(self.limits.handshake):
+                begins = await opening(sock)
+            left = max(0.001, deadline - monotonic())
+            transport, handshake = await loop.connect_accepted_socket(
+                lambda: Handshake(self, begins.head, left),
+                sock,
+                ssl=context if begins.tls else None,
+                ssl_handshake_timeout=left if begins.tls else None,
+            )
+            adopted = True
+            if begins.direct and transport.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
+                # PostgreSQL refuses it too: a browser or a mail server could be lured here otherwise.
+                handshake.drop("handshake.no_alpn")
+        except DropError as dropped:
+            self.count(str(dropped))
+        except TimeoutError:
+            self.count("handshake.timeout")
+        except ssl.SSLError as error:
+            # Whatever a stranger says; the reason matters to whoever sets certificates up.
+            self.count("tls.handshake_failed")
+            log.info("TLS with a client failed: %s", why(error))
+        except OSError:
+            self.count("handshake.abandoned")
+        finally:
+            if not adopted:
+                sock.close()
+
+    # Certificates.
+
+    @property
+    def _certificates(self) -> list[Replaceable[Any]]:
+        return [made for made in (self._shown, self._connector.certificates) if made is not None]
+
+    def reload_certificates(self) -> None:
+        """Read all certificate files again, for handshakes to come. What is bad is said and not used."""
+        for made in self._certificates:
+            made.look(at_once=True)
+
+    def _look_at_certificates(self) -> None:
+        for made in self._certificates:
+            made.look()
+        if not self._stopping:
+            asyncio.get_running_loop().call_later(CERTIFICATE_LOOK, self._look_at_certificates)
 
     # What a handshake asks for.
 
@@ -117,12 +188,20 @@ class Relay:
         self._handshakes.discard(handshake)
 
     def cancel(self, client: asyncio.Transport, packet: bytes) -> None:
-        client.set_protocol(AwaitingCancel())
+        client.set_protocol(AwaitingCancel(client))
         self._cancels.forward(client, packet)
 
     def start(self, client: asyncio.Transport, message: StartupMessage, rest: bytes) -> None:
         if self._stopping:
             self._refuse(client, "57P01", "pgcoach is shutting down", "Reconnect in a moment.")
+        elif self._tls_required and not is_encrypted(client):
+            self.count("refused.plaintext")
+            self._refuse(
+                client,
+                "28000",
+                "pgcoach accepts encrypted connections only",
+                "Connect with sslmode=require or stronger.",
+            )
         elif not self._admission.enter():
             self.count("refused.over_limit")
             self._refuse(
@@ -144,13 +223,9 @@ class Relay:
         link = Link(self, client, None)
         joined = False
         try:
-            server, _ = await connect(
-                self._upstream,
-                lambda address: LoginSide(link, address, self._keys, self.count),
-                self.limits.connect,
-            )
+            server = await self._connector.log_in(message.raw, self._hop(client))
             if waiting.gone:
-                server.abort()
+                server.transport.abort()
                 return
             joined = True
         except UpstreamError as error:
@@ -169,18 +244,44 @@ class Relay:
         finally:
             if not joined:
                 self._admission.leave()
-        tune(server)
         high = self.limits.write_buffer
-        server.set_write_buffer_limits(high)
+        server.transport.set_write_buffer_limits(high)
         client.set_write_buffer_limits(high)
         self.links.add(link)
-        server.write(message.raw)
         self._watch(link, message)
+        link.server = server.transport
         side = ClientSide(link)
         client.set_protocol(side)
+        self._take_over(link, server)
         if rest := rest + waiting.early():
             side.data_received(rest)
         client.resume_reading()
+
+    def _hop(self, client: asyncio.Transport) -> ClientHop:
+        if self._shown is None or not is_encrypted(client):
+            return ClientHop(encrypted=False)
+        return ClientHop(True, self._shown.current.certificate)
+
+    def _take_over(self, link: Link, server: Server) -> None:
+        """Let the session have the server, with what it said so far."""
+        inbox = server.inbox
+        side = LoginSide(
+            link,
+            server.address,
+            self._keys,
+            self.count,
+            self._binding_refused if server.unbound else None,
+        )
+        side.connection_made(server.transport)
+        server.transport.set_protocol(side)
+        if inbox.received:
+            side.data_received(inbox.received)
+        if inbox.ended:
+            side.connection_lost(inbox.error)
+
+    def _binding_refused(self) -> None:
+        self.count("login.channel_binding_refused")
+        self._connector.explain(BINDING_CHECK_FAILED)
 
     def _watch(self, link: Link, message: StartupMessage) -> None:
         if self._observer is None:

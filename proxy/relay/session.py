@@ -13,6 +13,9 @@ client sends FIN               the server gets FIN; its remaining bytes still go
 client resets or vanishes      the server's socket is closed at once, by reset if that is how it came
 server closes, by whatever     what it said is flushed to the client, then FIN; what the client still
 way                            sends is swallowed for a moment, so that no reset overtakes the flush
+client ends TLS                what it said is flushed to the server, which is then closed: TLS knows no
+                               half-close, so nothing could be delivered to it any more
+client sends FIN, server TLS   an idle session ends at once; else the server may answer for a while
 drain                          an idle session is told 57P01 and closed on both sides
 =============================  ==================================================================
 """
@@ -94,13 +97,22 @@ class Link:
         self.client_finished = True
         if self.server_gone:
             self.client.close()
-        else:
+        elif self.server.can_write_eof():
             self.server.write_eof()
+        elif self.tap is not None and self.tap.idle:
+            self.server.close()
+        else:
+            self._close_later(self.owner.limits.half_closed, self.server)
 
     def client_lost(self, error: Exception | None) -> None:
         if isinstance(error, ConnectionResetError) and not self.server_gone:
             reset_on_close(self.server)
-        self.server.abort()
+        if self.client.can_write_eof() or isinstance(error, ConnectionResetError) or self.server_gone:
+            self.server.abort()
+        else:
+            # A client that ends TLS is gone both ways at once: what it said last is still delivered.
+            self.server.close()
+            asyncio.get_running_loop().call_later(self.owner.limits.linger, self.server.abort)
         self._closed()
 
     def server_ended(self) -> None:
@@ -114,8 +126,12 @@ class Link:
         if self.client_finished or self.client.is_closing():
             self.client.close()
             return
+        if not self.client.can_write_eof():
+            # The end of TLS is a message of its own and waits for the client's.
+            self.client.close()
+            return
         self.client.write_eof()
-        self._linger = asyncio.get_running_loop().call_later(self.owner.limits.linger, self.client.close)
+        self._close_later(self.owner.limits.linger, self.client)
 
     def server_lost(self) -> None:
         self.server_ended()
@@ -135,6 +151,11 @@ class Link:
         self.server_gone = True
         self.server.abort()
         self.client.abort()
+
+    def _close_later(self, seconds: float, transport: asyncio.Transport) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+        self._linger = asyncio.get_running_loop().call_later(seconds, transport.close)
 
     def _closed(self) -> None:
         self._open -= 1
@@ -168,8 +189,9 @@ class ClientSide(asyncio.Protocol):
                 link.blind(error)
 
     def eof_received(self) -> bool:
-        self._link.client_eof()
-        return True
+        link = self._link
+        link.client_eof()
+        return link.client.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._link.client_lost(exc)
@@ -212,8 +234,9 @@ class ServerSide(asyncio.Protocol):
                 link.blind(error)
 
     def eof_received(self) -> bool:
-        self._link.server_ended()
-        return True
+        link = self._link
+        link.server_ended()
+        return link.server.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._link.server_lost()

@@ -44,6 +44,11 @@ def numeric_host(transport: BaseTransport) -> str:
     return str(name[0]) if isinstance(name, tuple) else ""
 
 
+def is_encrypted(transport: BaseTransport) -> bool:
+    """Whether TLS is spoken on this connection."""
+    return transport.get_extra_info("ssl_object") is not None
+
+
 def peer_name(transport: BaseTransport) -> str:
     """Who is at the other end, for people."""
     name = transport.get_extra_info("peername")

@@ -1,14 +1,12 @@
-"""Connecting to PostgreSQL for one session or one cancel request."""
+"""Connecting to one address, whatever is said there afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 from proxy.dsn import Address
-from proxy.relay.settings import Upstream
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -32,26 +30,8 @@ async def dial(address: Address, factory: Callable[[], P], seconds: float) -> tu
         return await loop.create_connection(factory, address.hostaddr or address.host, address.port)
 
 
-async def connect(
-    upstream: Upstream, factory: Callable[[Address], P], seconds: float
-) -> tuple[asyncio.Transport, P]:
-    """Connect to the first address that answers; each gets so many ``seconds``.
-
-    ``factory`` makes the protocol for the address that is being tried.
-
-    Raises:
-        UpstreamError: none did; says what happened at each.
-    """
-    failures = []
-    for address in upstream.addresses:
-        try:
-            return await dial(address, partial(factory, address), seconds)
-        except (OSError, UnicodeError) as error:
-            failures.append(f"{address}: {_reason(error, seconds)}")
-    raise UpstreamError("; ".join(failures))
-
-
-def _reason(error: Exception, seconds: float) -> str:
+def reason(error: Exception, seconds: float) -> str:
+    """What went wrong at one address that was given so many ``seconds``."""
     if isinstance(error, TimeoutError):
         return f"no answer within {seconds:g} s"
     if isinstance(error, ConnectionRefusedError):

@@ -40,9 +40,9 @@ async def work(relay: Relay, listening: socket.socket, ready: Callable[[], None]
     """Serve until SIGTERM, then drain; SIGINT ends at once, also a drain that is under way.
 
     SIGTERM may come more than once: a service manager tells every process of a service (systemd's
-    KillMode=control-group), and the supervisor tells its workers again. A hangup is the supervisor's matter
-    and ignored here. Calls ``ready`` when connections are being accepted. Returns how many sessions were
-    cut off by the end of the drain.
+    KillMode=control-group), and the supervisor tells its workers again. SIGHUP reads the certificates
+    again; whether a hangup means that is the supervisor's matter. Calls ``ready`` when connections are
+    being accepted. Returns how many sessions were cut off by the end of the drain.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -53,7 +53,7 @@ async def work(relay: Relay, listening: socket.socket, ready: Callable[[], None]
 
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, at_once)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGHUP, relay.reload_certificates)
     relay.serve(listening)
     ready()
     await stop.wait()

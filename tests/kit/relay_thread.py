@@ -18,7 +18,7 @@ from proxy.dsn import Address
 from proxy.observe.execution import Execution, Observer, Session
 from proxy.relay.admission import Admission
 from proxy.relay.relay import Relay
-from proxy.relay.settings import Limits, Upstream
+from proxy.relay.settings import Limits, ListenTLS, Upstream, UpstreamTLS
 from proxy.relay.tap import TapFactory, session_tap
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -73,9 +73,12 @@ class RelayThread:
         tap: TapFactory = session_tap,
         loop: str = "uvloop",
         unix: Path | None = None,
+        tls: ListenTLS | None = None,
+        upstream_tls: UpstreamTLS | None = None,
     ) -> None:
         self._clients: list[socket.socket] = []
-        self.upstream = Upstream(upstream)
+        self.upstream = Upstream(upstream, upstream_tls or UpstreamTLS())
+        self._tls = tls
         self.observer = observer
         if unix is None:
             self.listening = socket.create_server(("127.0.0.1", 0))
@@ -98,7 +101,7 @@ class RelayThread:
         self._loop.close()
 
     async def _start(self) -> None:
-        self.relay = Relay(self.upstream, self.observer, *self._arguments)
+        self.relay = Relay(self.upstream, self.observer, *self._arguments, tls=self._tls)
         self.relay.serve(self.listening)
 
     async def _finish(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from tui.cli.options import Store, store_location
+
+TLS = Group("Encryption", help="The way to PostgreSQL follows sslmode in --upstream.")
 
 
 def up(
@@ -42,6 +44,42 @@ def up(
         float,
         Parameter(help="Seconds that sessions may go on after the first Ctrl-C.", validator=Number(gte=0)),
     ] = 10.0,
+    tls: Annotated[
+        Literal["off", "on", "require", "auto"] | None,
+        Parameter(
+            group=TLS,
+            help="Towards clients: declined, offered, demanded, or offered with a self-signed certificate "
+            "made for development. Default: on with --tls-cert, else off.",
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        str | None, Parameter(group=TLS, help="PEM file: the certificate that clients see.")
+    ] = None,
+    tls_key: Annotated[
+        str | None, Parameter(group=TLS, help="PEM file: its private key, of mode 0600.")
+    ] = None,
+    tls_client_ca: Annotated[
+        str | None, Parameter(group=TLS, help="PEM file: who signs the certificates of clients.")
+    ] = None,
+    tls_client_cert: Annotated[
+        Literal["off", "optional", "require"],
+        Parameter(group=TLS, help="Whether clients are asked for a certificate."),
+    ] = "off",
+    tls_min_version: Annotated[
+        Literal["TLSv1.2", "TLSv1.3"], Parameter(group=TLS, help="The oldest TLS that clients may speak.")
+    ] = "TLSv1.2",
+    tls_ciphers: Annotated[
+        str | None, Parameter(group=TLS, help="Ciphers of TLS 1.2, in OpenSSL's notation.")
+    ] = None,
+    strip_channel_binding: Annotated[
+        bool,
+        Parameter(
+            group=TLS,
+            negative="",
+            help="Take SCRAM-SHA-256-PLUS out of what a PostgreSQL reached by TLS offers to plaintext "
+            "clients, which refuse it.",
+        ),
+    ] = False,
     json: Annotated[
         bool, Parameter(name="--json", negative="", help="Print one JSON object on stdout when ready.")
     ] = False,
@@ -61,6 +99,14 @@ def up(
             workers=workers,
             max_connections=max_connections,
             drain=drain,
+            tls=tls,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_client_ca=tls_client_ca,
+            tls_client_cert=tls_client_cert,
+            tls_min_version=tls_min_version,
+            tls_ciphers=tls_ciphers,
+            strip_channel_binding=strip_channel_binding,
             json=json,
         )
     )

@@ -18,6 +18,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from proxy.relay.settings import ListenTLS, UpstreamTLS
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 GENTLY, AT_ONCE = signal.SIGTERM, signal.SIGINT
@@ -57,6 +59,9 @@ class RelayConfig(msgspec.Struct, frozen=True):
     """Path of the recorder's socket."""
     drain: float
     """Seconds."""
+    upstream_tls: UpstreamTLS = UpstreamTLS()
+    tls: ListenTLS | None = None
+    """Towards clients; None declines it."""
 
 
 class RecordConfig(msgspec.Struct, frozen=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+TLSMode = Literal["off", "on", "require", "auto"]
+ClientCertificates = Literal["off", "optional", "require"]
 Samples = Literal["full", "masked", "none"]
 DEFAULT_LISTEN = "127.0.0.1:6432"
 
@@ -25,5 +27,19 @@ class UpOptions:
     """Sessions at the same time, over all workers; None is no cap."""
     drain: float = 10.0
     """Seconds that sessions may go on after the first stop signal."""
+    tls: TLSMode | None = None
+    """Towards clients: declined, offered, demanded, or offered with a certificate made here. None is ``on``
+    when a certificate is named, else ``off``."""
+    tls_cert: str | None = None
+    """PEM file of the server certificate that clients see."""
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+    """PEM file of the authorities of client certificates."""
+    tls_client_cert: ClientCertificates = "off"
+    tls_min_version: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.2"
+    tls_ciphers: str | None = None
+    """For TLS 1.2, in OpenSSL's notation."""
+    strip_channel_binding: bool = False
+    """Take SCRAM-SHA-256-PLUS out of what a TLS server offers to plaintext clients."""
     json: bool = False
     """Print one JSON object on stdout when ready: ``dsn``, ``host``, ``port``, ``pid``, ``store``."""

@@ -15,6 +15,7 @@ from proxy.relay.admission import Admission
 from proxy.relay.cancelkeys import CancelKeys, table_size
 from proxy.relay.relay import Relay
 from proxy.relay.settings import Limits, Upstream
+from proxy.relay.tls import TLSError
 from proxy.relay.worker import raise_descriptor_limit, run, work
 from tui.up.child import RelayConfig, end_with_supervisor, read_config, report
 from tui.up.logs import Lines, log_to
@@ -35,14 +36,19 @@ async def relay_until_stopped(config: RelayConfig) -> None:
     table = mmap.mmap(config.admission, 8 * config.workers)
     addresses = tuple(Address(host, port, numeric) for host, port, numeric in config.addresses)
     keys = mmap.mmap(config.cancel_keys, table_size(config.workers))
-    relay = Relay(
-        Upstream(addresses, config.upstream_tls),
-        capture,
-        Limits(drain=config.drain),
-        Admission(config.max_connections, table, config.index),
-        keys=CancelKeys(addresses, config.key, keys, config.index),
-        tls=config.tls,
-    )
+    try:
+        relay = Relay(
+            Upstream(addresses, config.upstream_tls),
+            capture,
+            Limits(drain=config.drain),
+            Admission(config.max_connections, table, config.index),
+            keys=CancelKeys(addresses, config.key, keys, config.index),
+            tls=config.tls,
+        )
+    except TLSError as error:
+        # They were good when the supervisor looked: whoever replaced them is told, and corrects them.
+        report(config.pipes, str(error))
+        return
     sender.start()
     flushing = asyncio.get_running_loop().create_task(_flush_forever(capture, sender), name="flush")
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proxy.dsn import Dsn, parse_dsn
 from tui.location import default_store
+from tui.up.encryption import towards_clients, towards_postgresql
 from tui.up.errors import UpError
 from tui.up.listening import bind, leads_to, parse_listen
 from tui.up.logs import Lines, open_standard_descriptors
@@ -19,12 +20,6 @@ def supervise(options: UpOptions) -> int:
     """Run until stopped; see ``tui.up.run``."""
     open_standard_descriptors()
     dsn = parse_dsn(options.upstream)
-    if dsn.sslmode in ("require", "verify-ca", "verify-full") and not dsn.addresses[0].is_unix:
-        raise UpError(
-            f"sslmode={dsn.sslmode}: this version of pgcoach does not encrypt the way to PostgreSQL. Use "
-            "sslmode=prefer or disable where the network is trusted, or a tunnel (ssh, stunnel)"
-        )
-    _check_choice_of_server(dsn)
     if options.workers < 1:
         raise UpError(f"--workers {options.workers}: at least one is needed")
     if options.max_connections is not None and options.max_connections < 1:
@@ -33,7 +28,10 @@ def supervise(options: UpOptions) -> int:
         store = Path(options.store or default_store()).expanduser().absolute()
     except RuntimeError:
         raise UpError(f"--store {options.store}: the system knows no such user") from None
-    listening = bind(parse_listen(options.listen))
+    listen = parse_listen(options.listen)
+    tls = towards_clients(options, listen)
+    upstream_tls = towards_postgresql(options, dsn, tls)
+    listening = bind(listen)
     lines = Lines()
     try:
         if any(leads_to(address, listening) for address in dsn.addresses):
@@ -43,7 +41,9 @@ def supervise(options: UpOptions) -> int:
             )
         with _private_directory() as private:
             return asyncio.run(
-                Supervisor(options, dsn, listening, str(store), Path(private), lines.say).run()
+                Supervisor(
+                    options, dsn, listening, str(store), Path(private), lines.say, upstream_tls, tls
+                ).run()
             )
     finally:
         listening.close()

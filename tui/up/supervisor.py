@@ -20,16 +20,16 @@ from pathlib import Path
 
 from proxy.dsn import Dsn
 from proxy.relay.cancelkeys import table_size
-from proxy.relay.settings import Upstream
-from proxy.relay.upstream import UpstreamError, connect
+from proxy.relay.settings import ListenTLS, UpstreamTLS
+from proxy.relay.tls_upstream import ENCRYPTING
+from proxy.relay.upstream import UpstreamError
 from tui.up.child import AT_ONCE, Pipes, RecordConfig, RelayConfig
 from tui.up.errors import UpError
 from tui.up.listening import Listening
 from tui.up.options import UpOptions
+from tui.up.probe import advice, probe, refuse_impossible
 from tui.up.process import Child
 
-PROBE_SECONDS = 3.0
-"""Seconds that the first look for PostgreSQL gives each address."""
 RECORDER_ENDS = 15.0
 """Seconds that the recorder has to write what it holds."""
 PARENT_CHECK = 0.5
@@ -49,8 +49,12 @@ class Supervisor:
         store: str,
         private: Path,
         say: Callable[[str], None],
+        upstream_tls: UpstreamTLS | None = None,
+        tls: ListenTLS | None = None,
     ) -> None:
-        """``say`` brings a line to people."""
+        """``say`` brings a line to people; ``tls`` is what clients are offered."""
+        self._upstream_tls = upstream_tls or UpstreamTLS()
+        self._tls = tls
         self._options = options
         self._dsn = dsn
         self._listening = listening
@@ -71,7 +75,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        terminal = has_terminal()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._hangup(terminal))
         with contextlib.ExitStack() as resources:
             lifeline, holder = os.pipe()
             resources.callback(os.close, holder)
@@ -106,7 +111,13 @@ class Supervisor:
         return 0
 
     async def _start(self, lifeline: int) -> None:
-        """Raises UpError: a child cannot do its work."""
+        """Raises UpError: a child cannot do its work, or no client could log in."""
+        if self._upstream_tls.mode in ENCRYPTING:
+            # Worth waiting for: what cannot work should not look as if it did.
+            with contextlib.suppress(UpstreamError):
+                refuse_impossible(
+                    await probe(self._dsn, self._upstream_tls, self._tls), self._upstream_tls, self._tls
+                )
         children = [self._recorder, *self._workers]
         reports = await asyncio.gather(*(child.start(lifeline) for child in children))
         for said in reports:
@@ -185,6 +196,14 @@ class Supervisor:
                 child.stop(AT_ONCE)
         self._stop.set()
 
+    def _hangup(self, terminal: bool) -> None:
+        """SIGHUP: our terminal was closed; or somebody wants certificates to be read again."""
+        if (terminal and not has_terminal()) or not (self._tls or self._upstream_tls.files):
+            self._hung_up()
+            return
+        for child in self._workers:
+            child.stop(signal.SIGHUP)
+
     def _hung_up(self) -> None:
         """The terminal was closed: from the shell and from the system it may come twice, and is said once."""
         if not self._stop.is_set():
@@ -232,6 +251,8 @@ class Supervisor:
             key=self._key,
             recorder=str(self._recorder_socket),
             drain=options.drain,
+            upstream_tls=self._upstream_tls,
+            tls=self._tls,
         )
 
     def _announce(self) -> None:
@@ -239,6 +260,11 @@ class Supervisor:
         url = self._dsn.url((address,))
         self._notice(f"relaying to {_places(self._dsn)}; point your application at {url}")
         self._notice(f"recording into {self._store}")
+        if self._tls is not None:
+            self._notice(
+                f"clients {'must' if self._tls.required else 'may'} use TLS; to verify us, their sslrootcert "
+                f"is {self._tls.certificate} or who signed it"
+            )
         if self._dsn.addresses[0].is_unix and not address.is_unix:
             self._notice(
                 "note: PostgreSQL is reached by a unix socket; its peer authentication sees the user that "
@@ -261,16 +287,15 @@ class Supervisor:
     async def _probe_upstream(self) -> None:
         """Whether PostgreSQL is there is worth a word, and no reason not to start: it may come later."""
         try:
-            transport, _ = await connect(
-                Upstream(self._dsn.addresses), lambda _: asyncio.Protocol(), PROBE_SECONDS
-            )
+            found = await probe(self._dsn, self._upstream_tls, self._tls)
         except UpstreamError as error:
             self._notice(
                 f"warning: PostgreSQL is not reachable yet ({error}); clients get an error until it is. "
                 "If that is not expected, check --upstream"
             )
         else:
-            transport.close()
+            if said := advice(found, self._upstream_tls, self._tls):
+                self._notice(said)
 
     async def _watch_parent(self, parent: str) -> None:
         """``PGCOACH_PARENT``: whoever started us wants us to end when it does, even when it is killed."""
@@ -287,6 +312,15 @@ class Supervisor:
 
     def _notice(self, text: str) -> None:
         self._say(f"pgcoach: {text}")
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal; one that was hung up is none."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _places(dsn: Dsn) -> str:

@@ -39,6 +39,9 @@ class Busy:
         """The session ends."""
         self._over.set()
 
+    def reload_certificates(self) -> None:
+        self.calls.append("reload_certificates")
+
     def abort(self) -> None:
         self.calls.append("abort")
         self._over.set()
@@ -107,12 +110,12 @@ async def test_sigint_alone_ends_at_once(listening: socket.socket) -> None:
     assert relay.calls == ["serve", "abort", "drain"]
 
 
-async def test_a_hangup_is_not_its_matter(listening: socket.socket) -> None:
+async def test_a_hangup_reads_the_certificates_again_and_ends_nothing(listening: socket.socket) -> None:
     relay = Busy()
     working = await begin(relay, listening)
     os.kill(os.getpid(), signal.SIGHUP)
     await rounds()
-    assert relay.calls == ["serve"]
+    assert relay.calls == ["serve", "reload_certificates"]
     os.kill(os.getpid(), signal.SIGINT)
     await working
 

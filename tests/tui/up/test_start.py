@@ -73,7 +73,7 @@ STARTUP = b"\0\0\0\x11\0\x03\0\0user\0ann\0\0"
 
 
 def upstream(server: socket.socket) -> str:
-    return f"postgresql://ann:{SECRET}@127.0.0.1:{server.getsockname()[1]}/shop"
+    return f"postgresql://ann:{SECRET}@127.0.0.1:{server.getsockname()[1]}/shop?sslmode=disable"
 
 
 def session(server: socket.socket, port: int) -> tuple[socket.socket, socket.socket]:
