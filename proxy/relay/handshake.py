@@ -11,7 +11,8 @@ import asyncio
 from typing import Protocol, cast
 
 from proxy.relay.settings import Limits
-from proxy.relay.sockets import is_encrypted, tune
+from proxy.relay.sockets import is_encrypted, peer_name, tune
+from proxy.wire.proxyheader import Origin
 from proxy.wire.startup import (
     MAX_STARTUP_LENGTH,
     CancelRequest,
@@ -37,8 +38,8 @@ class Host(Protocol):
     def left(self, handshake: Handshake) -> None:
         """The handshake is over, one way or the other."""
 
-    def start(self, client: asyncio.Transport, message: StartupMessage, rest: bytes) -> None:
-        """Connect it upstream. The client is paused until then."""
+    def start(self, client: asyncio.Transport, message: StartupMessage, rest: bytes, origin: str) -> None:
+        """Connect it upstream. The client is paused until then; ``origin`` is its address, for people."""
 
     def cancel(self, client: asyncio.Transport, packet: bytes) -> None:
         """Forward a cancel request and close the client afterwards."""
@@ -49,10 +50,25 @@ class Host(Protocol):
 class Handshake(asyncio.Protocol):
     """Reads start-up packets until one decides what this connection is."""
 
-    __slots__ = ("_buffer", "_deadline", "_encrypted", "_gss", "_host", "_seconds", "_ssl", "_transport")
+    __slots__ = (
+        "_buffer",
+        "_deadline",
+        "_encrypted",
+        "_gss",
+        "_host",
+        "_origin",
+        "_seconds",
+        "_ssl",
+        "_transport",
+    )
 
-    def __init__(self, host: Host, head: bytes = b"", seconds: float | None = None) -> None:
-        """``head`` was read from the socket before; ``seconds`` are left of the handshake's deadline."""
+    def __init__(
+        self, host: Host, head: bytes = b"", seconds: float | None = None, origin: Origin | None = None
+    ) -> None:
+        """``head`` was read from the socket before; ``seconds`` are left of the handshake's deadline;
+        ``origin`` is the client behind a load balancer.
+        """
+        self._origin = "" if origin is None else str(origin)
         self._host = host
         self._buffer = bytearray(head)
         self._seconds = host.limits.handshake if seconds is None else seconds
@@ -67,6 +83,7 @@ class Handshake(asyncio.Protocol):
         tune(transport)
         loop = asyncio.get_running_loop()
         self._encrypted = is_encrypted(self._transport)
+        self._origin = self._origin or peer_name(transport)
         self._deadline = loop.call_later(self._seconds, self.drop, "handshake.timeout")
         self._host.arrived(self)
         if self._buffer:
@@ -99,7 +116,9 @@ class Handshake(asyncio.Protocol):
                 case StartupMessage():
                     self._decided()
                     self._transport.pause_reading()
-                    self._host.start(self._transport, packet, bytes(self._buffer[packet.size :]))
+                    self._host.start(
+                        self._transport, packet, bytes(self._buffer[packet.size :]), self._origin
+                    )
                 case DirectTLS():
                     self.drop("handshake.direct_tls")
                 case Invalid(quiet=quiet):

@@ -12,7 +12,7 @@ import itertools
 import logging
 import socket
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from secrets import token_bytes
 from time import monotonic
 from typing import Any
@@ -25,9 +25,10 @@ from proxy.relay.connector import BINDING_CHECK_FAILED, ClientHop, Connector, Se
 from proxy.relay.encryption import DropError, opening
 from proxy.relay.handshake import Dialling, Handshake
 from proxy.relay.login import LoginSide
+from proxy.relay.origin import HeaderError, Network, Origin, is_from, read_origin
 from proxy.relay.session import ClientSide, Link
 from proxy.relay.settings import Limits, ListenTLS, Upstream
-from proxy.relay.sockets import is_encrypted, peer_name
+from proxy.relay.sockets import is_encrypted
 from proxy.relay.tap import TapFactory, session_tap
 from proxy.relay.tls import ALPN, Replaceable, why
 from proxy.relay.tls_listen import replaceable
@@ -57,10 +58,12 @@ class Relay:
         tap: TapFactory = session_tap,
         keys: CancelKeys | None = None,
         tls: ListenTLS | None = None,
+        balancers: Sequence[Network] = (),
     ) -> None:
         """``observer`` None relays without looking; a session is then never known to be idle.
 
-        ``tls`` None declines encryption. Raises TLSError: a certificate file cannot be used.
+        ``tls`` None declines encryption. Connections from the networks of ``balancers`` begin with a PROXY
+        header. Raises TLSError: a certificate file cannot be used.
         """
         self.limits = limits or Limits()
         self.links: set[Link] = set()
@@ -75,6 +78,7 @@ class Relay:
         self._cancels = CancelRelay(upstream, self._connector, self._keys, self.limits, self.count)
         self._tls_required = tls is not None and tls.required
         self._shown = None if tls is None else replaceable(tls)
+        self._balancers = balancers
         self._ids = itertools.count(1)
         self._listening: socket.socket | None = None
         self._drained = asyncio.Event()
@@ -119,14 +123,25 @@ class Relay:
 
     async def _adopt(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        client = None
+        if is_from(sock, self._balancers):
+            try:
+                async with asyncio.timeout(self.limits.handshake):
+                    client = await read_origin(sock)
+            except (HeaderError, OSError):
+                self.count("handshake.proxy_header")
+                sock.close()
+                return
         # A unix socket is never encrypted, as in PostgreSQL.
         if self._shown is not None and sock.family != socket.AF_UNIX:
-            await self._adopt_encrypted(sock, self._shown.current.context)
+            await self._adopt_encrypted(sock, self._shown.current.context, client)
             return
         with contextlib.suppress(OSError):  # gone already
-            await loop.connect_accepted_socket(lambda: Handshake(self), sock)
+            await loop.connect_accepted_socket(lambda: Handshake(self, origin=client), sock)
 
-    async def _adopt_encrypted(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+    async def _adopt_encrypted(
+        self, sock: socket.socket, context: ssl.SSLContext, client: Origin | None
+    ) -> None:
         """As ``_adopt``, for a listener that offers TLS."""
         loop = asyncio.get_running_loop()
         deadline = monotonic() + self.limits.handshake
@@ -136,7 +151,7 @@ class Relay:
                 begins = await opening(sock)
             left = max(0.001, deadline - monotonic())
             transport, handshake = await loop.connect_accepted_socket(
-                lambda: Handshake(self, begins.head, left),
+                lambda: Handshake(self, begins.head, left, client),
                 sock,
                 ssl=context if begins.tls else None,
                 ssl_handshake_timeout=left if begins.tls else None,
@@ -191,7 +206,7 @@ class Relay:
         client.set_protocol(AwaitingCancel(client))
         self._cancels.forward(client, packet)
 
-    def start(self, client: asyncio.Transport, message: StartupMessage, rest: bytes) -> None:
+    def start(self, client: asyncio.Transport, message: StartupMessage, rest: bytes, origin: str) -> None:
         if self._stopping:
             self._refuse(client, "57P01", "pgcoach is shutting down", "Reconnect in a moment.")
         elif self._tls_required and not is_encrypted(client):
@@ -214,10 +229,15 @@ class Relay:
         else:
             waiting = Dialling()
             client.set_protocol(waiting)
-            self._spawn(self._join(client, waiting, message, rest), "connecting upstream")
+            self._spawn(self._join(client, waiting, message, rest, origin), "connecting upstream")
 
     async def _join(
-        self, client: asyncio.Transport, waiting: Dialling, message: StartupMessage, rest: bytes
+        self,
+        client: asyncio.Transport,
+        waiting: Dialling,
+        message: StartupMessage,
+        rest: bytes,
+        origin: str,
     ) -> None:
         """Connect one client upstream and let go of it."""
         link = Link(self, client, None)
@@ -248,7 +268,7 @@ class Relay:
         server.transport.set_write_buffer_limits(high)
         client.set_write_buffer_limits(high)
         self.links.add(link)
-        self._watch(link, message)
+        self._watch(link, message, origin)
         link.server = server.transport
         side = ClientSide(link)
         client.set_protocol(side)
@@ -283,10 +303,10 @@ class Relay:
         self.count("login.channel_binding_refused")
         self._connector.explain(BINDING_CHECK_FAILED)
 
-    def _watch(self, link: Link, message: StartupMessage) -> None:
+    def _watch(self, link: Link, message: StartupMessage, origin: str) -> None:
         if self._observer is None:
             return
-        session = Session(next(self._ids), peer_name(link.client), monotonic())
+        session = Session(next(self._ids), origin, monotonic())
         try:
             link.tap = self._tap(session, self._observer)
             link.tap.started(message.raw, message.parameters, monotonic())

@@ -95,7 +95,11 @@ def test_unix_socket_a_second_one_refused_and_a_stale_one_replaced(
         ("postgresql://h/x?colour=red", (), 2, "unknown connection option"),
         ("postgresql://h,i/x?target_session_attrs=primary", (), 2, "target_session_attrs=primary"),
         ("postgresql://h,i/x?load_balance_hosts=random", (), 2, "load_balance_hosts=random"),
-        ("postgresql://h/x?sslmode=require", (), 2, "sslmode=require"),
+        ("postgresql://h/x?sslmode=verify-full&sslrootcert=/none", (), 2, "/none does not exist"),
+        ("postgresql://h/x?sslmode=prefer&sslnegotiation=direct", (), 2, "sslnegotiation=direct needs"),
+        ("postgresql://h/x", ("--tls", "on"), 2, "--tls on needs --tls-cert and --tls-key"),
+        ("postgresql://h/x?sslmode=disable", ("--strip-channel-binding",), 2, "leave it out"),
+        ("postgresql://h/x", ("--proxy-protocol-from", "lb"), 2, "--proxy-protocol-from: 'lb'"),
         ("postgresql://h/x", ("--listen", "nonsense"), 2, "expected HOST:PORT"),
         ("postgresql://h/x", ("--listen", "/nonexistent"), 2, "no directory /nonexistent"),
     ],
@@ -206,3 +210,16 @@ def _refused(port: int) -> bool:
     except OSError:
         return True
     return False
+
+
+def test_s19_a_load_balancer_in_front(pg16: ScratchServer, tmp_path: Path) -> None:
+    with up(pg16.url(), tmp_path, "--proxy-protocol-from", "127.0.0.0/8") as proxy:
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(proxy.dsn)
+        with socket.create_connection(("127.0.0.1", int(proxy.ready["port"])), PATIENCE) as client:
+            client.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 5432\r\n")
+            client.sendall(b"\0\0\0\x08\x04\xd2\x16\x2f")
+            assert client.recv(1) == b"N"
+        proxy.stop()
+    with Store.open(tmp_path / "store.db", create=False) as store:
+        assert store.counters()["handshake.proxy_header"] == 1

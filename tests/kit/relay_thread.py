@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvloop
@@ -17,6 +17,7 @@ import uvloop
 from proxy.dsn import Address
 from proxy.observe.execution import Execution, Observer, Session
 from proxy.relay.admission import Admission
+from proxy.relay.origin import Network
 from proxy.relay.relay import Relay
 from proxy.relay.settings import Limits, ListenTLS, Upstream, UpstreamTLS
 from proxy.relay.tap import TapFactory, session_tap
@@ -75,10 +76,12 @@ class RelayThread:
         unix: Path | None = None,
         tls: ListenTLS | None = None,
         upstream_tls: UpstreamTLS | None = None,
+        balancers: Sequence[Network] = (),
     ) -> None:
         self._clients: list[socket.socket] = []
         self.upstream = Upstream(upstream, upstream_tls or UpstreamTLS())
         self._tls = tls
+        self._balancers = balancers
         self.observer = observer
         if unix is None:
             self.listening = socket.create_server(("127.0.0.1", 0))
@@ -101,7 +104,9 @@ class RelayThread:
         self._loop.close()
 
     async def _start(self) -> None:
-        self.relay = Relay(self.upstream, self.observer, *self._arguments, tls=self._tls)
+        self.relay = Relay(
+            self.upstream, self.observer, *self._arguments, tls=self._tls, balancers=self._balancers
+        )
         self.relay.serve(self.listening)
 
     async def _finish(self) -> None:

@@ -80,6 +80,14 @@ def up(
             "clients, which refuse it.",
         ),
     ] = False,
+    proxy_protocol_from: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            help="Network of load balancers (10.0.0.0/8) whose connections begin with a PROXY header, "
+            "version 1 or 2. May be given several times. No other client may send one.",
+        ),
+    ] = (),
     json: Annotated[
         bool, Parameter(name="--json", negative="", help="Print one JSON object on stdout when ready.")
     ] = False,
@@ -107,6 +115,7 @@ def up(
             tls_min_version=tls_min_version,
             tls_ciphers=tls_ciphers,
             strip_channel_binding=strip_channel_binding,
+            proxy_protocol_from=proxy_protocol_from,
             json=json,
         )
     )

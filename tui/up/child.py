@@ -62,6 +62,8 @@ class RelayConfig(msgspec.Struct, frozen=True):
     upstream_tls: UpstreamTLS = UpstreamTLS()
     tls: ListenTLS | None = None
     """Towards clients; None declines it."""
+    balancers: tuple[str, ...] = ()
+    """Networks whose connections begin with a PROXY header."""
 
 
 class RecordConfig(msgspec.Struct, frozen=True):

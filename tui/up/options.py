@@ -41,5 +41,7 @@ class UpOptions:
     """For TLS 1.2, in OpenSSL's notation."""
     strip_channel_binding: bool = False
     """Take SCRAM-SHA-256-PLUS out of what a TLS server offers to plaintext clients."""
+    proxy_protocol_from: tuple[str, ...] = ()
+    """Networks of load balancers, in CIDR notation, whose connections begin with a PROXY header."""
     json: bool = False
     """Print one JSON object on stdout when ready: ``dsn``, ``host``, ``port``, ``pid``, ``store``."""

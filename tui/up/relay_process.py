@@ -13,6 +13,7 @@ import time
 from proxy.dsn import Address
 from proxy.relay.admission import Admission
 from proxy.relay.cancelkeys import CancelKeys, table_size
+from proxy.relay.origin import parse_networks
 from proxy.relay.relay import Relay
 from proxy.relay.settings import Limits, Upstream
 from proxy.relay.tls import TLSError
@@ -44,6 +45,7 @@ async def relay_until_stopped(config: RelayConfig) -> None:
             Admission(config.max_connections, table, config.index),
             keys=CancelKeys(addresses, config.key, keys, config.index),
             tls=config.tls,
+            balancers=parse_networks(config.balancers),
         )
     except TLSError as error:
         # They were good when the supervisor looked: whoever replaced them is told, and corrects them.

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from proxy.dsn import Dsn, parse_dsn
+from proxy.relay.origin import parse_networks
 from tui.location import default_store
 from tui.up.encryption import towards_clients, towards_postgresql
 from tui.up.errors import UpError
@@ -20,6 +21,11 @@ def supervise(options: UpOptions) -> int:
     """Run until stopped; see ``tui.up.run``."""
     open_standard_descriptors()
     dsn = parse_dsn(options.upstream)
+    _check_choice_of_server(dsn)
+    try:
+        parse_networks(options.proxy_protocol_from)
+    except ValueError as error:
+        raise UpError(f"--proxy-protocol-from: {error}; write a network as 10.0.0.0/8") from None
     if options.workers < 1:
         raise UpError(f"--workers {options.workers}: at least one is needed")
     if options.max_connections is not None and options.max_connections < 1:

@@ -253,6 +253,7 @@ class Supervisor:
             drain=options.drain,
             upstream_tls=self._upstream_tls,
             tls=self._tls,
+            balancers=options.proxy_protocol_from,
         )
 
     def _announce(self) -> None:
