@@ -44,7 +44,10 @@ from workload.store.store import Store
 CLIENTS = 6
 ALLOWANCE = 12_000_000
 """Bytes by which the worker may grow after the first quarter of the time."""
-LOSSES = ("lost.statements", "lost.deltas", "lost.connections", "gaps.", "opaque.")
+LOSSES = (
+    *("lost.statements", "lost.deltas", "lost.unconfirmed_deltas", "lost.connections"),
+    *("gaps.", "opaque."),
+)
 """Counters that tell of statements which are not in the store."""
 PAYLOAD = 400_000
 """Bytes of the largest values, several times what a socket's buffer holds."""

@@ -3,7 +3,9 @@
 The traffic path never waits here: ``send`` puts a frame into a bounded buffer, a task of its own carries it
 over and connects again when the recorder went away. Whoever is connected to for the first time is told all
 statements first, because deltas refer to them by number. When the buffer is full, the oldest deltas go and
-are counted as ``lost.deltas``.
+are counted as ``lost.deltas``. When a recorder dies, what it had received and not yet written dies with it:
+nobody knows how much that was, so every delta that it got shortly before is counted as
+``lost.unconfirmed_deltas``, the most that can be missing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Final
 MAX_FRAME: Final = 64 * 1024 * 1024
 MAX_UNSENT: Final = 16 * 1024 * 1024
 """Bytes of deltas kept for a recorder that does not read: several minutes of busy traffic."""
+UNCONFIRMED: Final = 2.5
+"""Seconds after which a delta is taken to be in the store: the recorder writes every second."""
 FIRST_DELAY: Final = 0.05
 MAX_DELAY: Final = 2.0
 _LENGTH: Final = struct.Struct("!I")
@@ -57,6 +61,8 @@ class DeltaSender:
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
         self._dropped = False
+        self._written: deque[float] = deque()
+        """When the deltas of the last seconds were written to the recorder, by the loop's clock."""
         self._ready = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -103,12 +109,24 @@ class DeltaSender:
             try:
                 await self._carry(reader, writer)
             except OSError:
+                self._count_unconfirmed()
                 await asyncio.sleep(FIRST_DELAY)
             finally:
                 self.connected = False
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
+
+    def _count_unconfirmed(self) -> None:
+        """The recorder went away, and with it perhaps what it got last."""
+        self._forget_confirmed(asyncio.get_running_loop().time())
+        if self._written:
+            self._count("lost.unconfirmed_deltas", len(self._written))
+            self._written.clear()
+
+    def _forget_confirmed(self, now: float) -> None:
+        while self._written and self._written[0] < now - UNCONFIRMED:
+            self._written.popleft()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Send until there is nothing left and no more to come.
@@ -129,6 +147,9 @@ class DeltaSender:
                     if ended.done():
                         raise ConnectionResetError("the recorder closed the connection")
                     delta = self._unsent[0]
+                    now = asyncio.get_running_loop().time()
+                    self._forget_confirmed(now)
+                    self._written.append(now)
                     await self._write(writer, delta)
                     # While it was written, it may have been dropped to make room.
                     if self._unsent and self._unsent[0] is delta:

@@ -88,6 +88,29 @@ async def test_the_recorder_may_come_later_and_go_away(tmp_path: Path) -> None:
     await receiver.stop()
 
 
+async def test_a8_what_a_recorder_got_just_before_it_went_away_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver, worker = Receiver(tmp_path / "r"), Worker(tmp_path / "r")
+    await receiver.start()
+    worker.sender.start()
+    worker.sender.send(b"one")
+    worker.sender.send(b"two")
+    await until(lambda: receiver.connections == [[b"definitions", b"one", b"two"]])
+    await receiver.stop()
+    await until(lambda: worker.lost == {"lost.unconfirmed_deltas": 2})
+    # What is old enough was written.
+    monkeypatch.setattr(transport, "UNCONFIRMED", 0.0)
+    await receiver.start()
+    worker.sender.send(b"three")
+    await until(lambda: len(receiver.connections) == 2 and len(receiver.connections[1]) == 2)
+    await asyncio.sleep(0.01)
+    await receiver.stop()
+    await until(lambda: not worker.sender.connected)
+    assert worker.lost == {"lost.unconfirmed_deltas": 2}
+    await worker.sender.close(0.1)
+
+
 async def test_a8_overflow_drops_the_oldest_and_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
