@@ -171,5 +171,7 @@ class Completion:
         state.timing.ready(state.now)
         state.status = status
         state.delivery.ready(state.now, status)
-        if not state.portals.live and not state.expectations.queue:
-            state.settle()
+        if not state.expectations.queue and not state.portals.live:
+            state.in_flight_bytes = 0
+            if state.share.taken or state.refusals:
+                state.settle()

@@ -110,7 +110,7 @@ class Conversation:
         return total
 
     def settle(self) -> None:
-        """Nothing is in flight: give back what was taken for it."""
+        """Nothing is in flight: give back what was taken for it, and ask again when more is needed."""
         self.in_flight_bytes = 0
         self.refusals = 0
         if self.share.taken:

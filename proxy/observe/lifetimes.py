@@ -50,8 +50,12 @@ class Lifetimes:
     def describe(self, statement: Statement, columns: bytes | None) -> None:
         """A RowDescription came for it."""
         state = self._state
+        before = statement.columns
         statement.columns = columns
         if columns is None or statement.held == NOT_IN_FORCE:
+            return
+        if before is not None and len(before) == len(columns):
+            # The usual case: drivers ask again and again.
             return
         state.statements_bytes += statement.size - statement.held
         statement.held = statement.size

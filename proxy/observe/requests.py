@@ -78,9 +78,12 @@ class Requests:
         """
         state = self._state
         state.in_flight_bytes += size + REQUEST_BYTES
-        if state.in_flight_bytes + state.statements_bytes <= state.share.room or state.has_room(
-            size + REQUEST_BYTES
-        ):
+        return state.in_flight_bytes + state.statements_bytes <= state.share.room or self._has_room(size)
+
+    def _has_room(self, size: int) -> bool:
+        """The same, when by the books there is no room."""
+        state = self._state
+        if state.has_room(size + REQUEST_BYTES):
             return True
         if len(self._queue) >= state.limits.detailed:
             raise ProtocolError("outstanding")
@@ -156,7 +159,9 @@ class Requests:
         if cap and len(self._queue) > state.limits.detailed:
             cap = 0
         head = messages.bind(buffer, start, end, size, cap)
-        if not self._may_keep(end - start):
+        state.in_flight_bytes += end - start + REQUEST_BYTES
+        held = state.in_flight_bytes + state.statements_bytes
+        if held > state.share.room and not self._has_room(end - start):
             head.params = None
         if head.params is None and self._param_bytes:
             state.observer.count("bypass.params")
@@ -203,7 +208,9 @@ class Requests:
             self._skip(execution)
             return
         execution.stalled = state.timing.stalled_until(state.now)
-        self._may_keep(0)
+        state.in_flight_bytes += REQUEST_BYTES
+        if state.in_flight_bytes > state.share.room:
+            self._has_room(0)
         self._segment(execution)
         self._append(Expected(kinds.EXECUTE, name, statement, portal, execution))
 
