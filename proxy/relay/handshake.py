@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from proxy.relay.settings import Limits
 from proxy.relay.sockets import is_encrypted, peer_name, tune
+from proxy.relay.tls import ALPN
 from proxy.wire.proxyheader import Origin
 from proxy.wire.startup import (
     MAX_STARTUP_LENGTH,
@@ -53,6 +54,7 @@ class Handshake(asyncio.Protocol):
     __slots__ = (
         "_buffer",
         "_deadline",
+        "_direct",
         "_encrypted",
         "_gss",
         "_host",
@@ -63,11 +65,18 @@ class Handshake(asyncio.Protocol):
     )
 
     def __init__(
-        self, host: Host, head: bytes = b"", seconds: float | None = None, origin: Origin | None = None
+        self,
+        host: Host,
+        head: bytes = b"",
+        seconds: float | None = None,
+        origin: Origin | None = None,
+        direct: bool = False,
     ) -> None:
         """``head`` was read from the socket before; ``seconds`` are left of the handshake's deadline;
-        ``origin`` is the client behind a load balancer.
+        ``origin`` is the client behind a load balancer. ``direct``: it began with TLS without asking, and
+        must have named the protocol there (ALPN).
         """
+        self._direct = direct
         self._origin = "" if origin is None else str(origin)
         self._host = host
         self._buffer = bytearray(head)
@@ -84,8 +93,11 @@ class Handshake(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._encrypted = is_encrypted(self._transport)
         self._origin = self._origin or peer_name(transport)
-        self._deadline = loop.call_later(self._seconds, self.drop, "handshake.timeout")
+        self._deadline = loop.call_later(self._seconds, self._drop, "handshake.timeout")
         self._host.arrived(self)
+        if self._direct and transport.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
+            # PostgreSQL refuses it too: a browser could be lured here by another service's name.
+            self._drop("handshake.no_alpn")
         if self._buffer:
             loop.call_soon(self._judge)
 
@@ -103,7 +115,7 @@ class Handshake(asyncio.Protocol):
                     assert len(self._buffer) < MAX_STARTUP_LENGTH
                     return
                 case SSLRequest() | GSSENCRequest() | DirectTLS() if self._encrypted:
-                    self.drop("handshake.invalid")
+                    self._drop("handshake.invalid")
                 case SSLRequest():
                     self._refuse_encryption(packet.size, repeated=self._ssl)
                     self._ssl = True
@@ -120,17 +132,17 @@ class Handshake(asyncio.Protocol):
                         self._transport, packet, bytes(self._buffer[packet.size :]), self._origin
                     )
                 case DirectTLS():
-                    self.drop("handshake.direct_tls")
+                    self._drop("handshake.direct_tls")
                 case Invalid(quiet=quiet):
-                    self.drop("handshake.noise" if quiet else "handshake.invalid")
+                    self._drop("handshake.noise" if quiet else "handshake.invalid")
 
     def eof_received(self) -> bool:
         # A TCP probe, or a client that insists on TLS: silent, as PostgreSQL is.
-        self.drop("handshake.abandoned")
+        self._drop("handshake.abandoned")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.drop("handshake.abandoned")
+        self._drop("handshake.abandoned")
 
     def end(self) -> None:
         """The relay shuts down: whoever has not said what it wants is not told anything either."""
@@ -142,7 +154,7 @@ class Handshake(asyncio.Protocol):
         if repeated or len(self._buffer) > size:
             # Bytes sent before our answer: an early ClientHello that we cannot use, or plaintext injected
             # in front of what the client believes to be encrypted.
-            self.drop("handshake.injection")
+            self._drop("handshake.injection")
             return
         self._buffer.clear()
         self._transport.write(REFUSE_ENCRYPTION)
@@ -153,7 +165,7 @@ class Handshake(asyncio.Protocol):
             self._deadline = None
             self._host.left(self)
 
-    def drop(self, counter: str) -> None:
+    def _drop(self, counter: str) -> None:
         """End it without a word, unless it was decided already what becomes of it."""
         if self._deadline is not None:
             self._decided()

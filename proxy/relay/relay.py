@@ -30,7 +30,7 @@ from proxy.relay.session import ClientSide, Link
 from proxy.relay.settings import Limits, ListenTLS, Upstream
 from proxy.relay.sockets import is_encrypted
 from proxy.relay.tap import TapFactory, session_tap
-from proxy.relay.tls import ALPN, Replaceable, why
+from proxy.relay.tls import Replaceable, why
 from proxy.relay.tls_listen import replaceable
 from proxy.relay.upstream import UpstreamError
 from proxy.wire.errors import error_response
@@ -150,16 +150,13 @@ class Relay:
             async with asyncio.timeout(self.limits.handshake):
                 begins = await opening(sock)
             left = max(0.001, deadline - monotonic())
-            transport, handshake = await loop.connect_accepted_socket(
-                lambda: Handshake(self, begins.head, left, client),
+            await loop.connect_accepted_socket(
+                lambda: Handshake(self, begins.head, left, client, begins.direct),
                 sock,
                 ssl=context if begins.tls else None,
                 ssl_handshake_timeout=left if begins.tls else None,
             )
             adopted = True
-            if begins.direct and transport.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
-                # PostgreSQL refuses it too: a browser or a mail server could be lured here otherwise.
-                handshake.drop("handshake.no_alpn")
         except DropError as dropped:
             self.count(str(dropped))
         except TimeoutError:
