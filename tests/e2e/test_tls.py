@@ -175,7 +175,7 @@ def test_row_8_plaintext_to_us_is_refused_by_libpq_and_explained(
     assert "--strip-channel-binding" in caplog.text
 
 
-def test_row_9_the_offer_taken_out(start: Start) -> None:
+def test_s12_row_9_the_offer_taken_out(start: Start) -> None:
     assert start(REQUIRE, strip=True).encrypted_upstream()
 
 
@@ -244,7 +244,7 @@ def test_our_certificate_for_the_server(start: Start, tls_server: TLSServer) -> 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize("negotiation", ["postgres", "direct"])
-def test_clients_by_tls_and_direct_tls(
+def test_s1_s2_clients_by_tls_and_direct_tls(
     start: Start, tls_server: TLSServer, negotiation: str, loop: str
 ) -> None:
     proxied = start("sslmode=disable", "own", loop=loop)
@@ -259,7 +259,7 @@ def test_clients_by_tls_and_direct_tls(
 
 @pytest.mark.parametrize("mode", ["disable", "require"])
 @pytest.mark.parametrize("client", ["disable", "require"])
-def test_cancels_on_every_combination_of_hops(start: Start, mode: str, client: str) -> None:
+def test_c1_c5_cancels_on_every_combination_of_hops(start: Start, mode: str, client: str) -> None:
     proxied = start(f"sslmode={mode}", "server", strip=mode == "require")
     with proxied.connect(sslmode=client) as connection:
         cancelling = threading.Timer(0.2, connection.cancel_safe)
@@ -325,7 +325,7 @@ def shown(proxied: Proxied) -> bytes:
         return sock.getpeercert(binary_form=True) or b""
 
 
-def test_require_never_falls_to_plaintext(tmp_path: Path) -> None:
+def test_s17_require_never_falls_to_plaintext(tmp_path: Path) -> None:
     """A server that declines is sent the request for TLS and nothing else."""
     heard = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as listening:
