@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from proxy.relay.settings import Limits, ListenTLS
+from proxy.relay.settings import Limits, ListenTLS, UpstreamTLS
 from tests.kit.certificates import Authority
 from tests.kit.relay_thread import Recording, RelayThread, eventually, read_exactly, read_to_end
 
@@ -199,3 +200,84 @@ def test_a6_the_servers_last_words_arrive_before_the_end(
         while chunk := client.recv(65536):
             heard += chunk
         assert heard == b"last words" * 100_000
+
+
+@pytest.mark.parametrize("hop", ["client", "server"])
+def test_a7_whoever_does_not_read_costs_no_memory(
+    start_relay: START, server: Any, listen: ListenTLS, hop: str
+) -> None:
+    """What is sent to a reader that stopped ends in the sender's own buffers."""
+    arguments = {"tls": listen} if hop == "client" else {"upstream_tls": UpstreamTLS(mode="require")}
+    client = start_relay(**arguments).connect()
+    if hop == "client":
+        client = trusting("postgresql").wrap_socket(client)
+    client.sendall(STARTUP)
+    accepted = server.accept()
+    if hop == "server":
+        accepted = answering(accepted, listen)
+    read_exactly(accepted, len(STARTUP))
+    if hop == "server":
+        accepted.sendall(READY)
+        read_exactly(client, len(READY))
+    reader, sender = (client, accepted) if hop == "client" else (accepted, client)
+    sender.settimeout(0.5)
+    chunk, sent = b"x" * 65536, 0
+    with contextlib.suppress(TimeoutError):
+        while sent < 512 * len(chunk):
+            sender.sendall(chunk)
+            sent += len(chunk)
+    assert sent < 512 * len(chunk)
+    # The last chunk went in part only.
+    reader.settimeout(0.5)
+    heard = 0
+    with contextlib.suppress(TimeoutError):
+        while part := reader.recv(65536):
+            heard += len(part)
+    assert sent <= heard <= sent + len(chunk)
+    reader.close()
+    sender.close()
+
+
+def test_a5_a_half_closed_client_of_a_server_reached_by_tls(
+    start_relay: START, server: Any, listen: ListenTLS
+) -> None:
+    relay = start_relay(upstream_tls=UpstreamTLS(mode="require"))
+    client = relay.connect()
+    client.sendall(STARTUP)
+    encrypted = answering(server.accept(), listen)
+    read_exactly(encrypted, len(STARTUP))
+    encrypted.sendall(READY)
+    assert read_exactly(client, len(READY)) == READY
+    client.sendall(b"question")
+    assert read_exactly(encrypted, 8) == b"question"
+    client.shutdown(socket.SHUT_WR)
+    encrypted.sendall(b"answer")
+    assert read_exactly(client, 6) == b"answer"
+    encrypted.close()
+    assert read_to_end(client) == b""
+    eventually(lambda: not relay.relay.links, "the session ends")
+
+
+def test_a5_it_may_answer_for_a_while_only(start_relay: START, server: Any, listen: ListenTLS) -> None:
+    relay = start_relay(upstream_tls=UpstreamTLS(mode="require"), limits=Limits(half_closed=0.05))
+    client = relay.connect()
+    client.sendall(STARTUP)
+    encrypted = answering(server.accept(), listen)
+    read_exactly(encrypted, len(STARTUP))
+    encrypted.sendall(READY)
+    client.shutdown(socket.SHUT_WR)
+    assert encrypted.recv(1) == b""
+    encrypted.close()
+    eventually(lambda: not relay.relay.links, "the session ends")
+
+
+READY = b"R\0\0\0\x08\0\0\0\0"
+
+
+def answering(sock: socket.socket, listen: ListenTLS) -> ssl.SSLSocket:
+    """The server's end of TLS after asking."""
+    assert read_exactly(sock, 8) == SSL
+    sock.sendall(b"S")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(listen.certificate, listen.key)
+    return context.wrap_socket(sock, server_side=True)
