@@ -34,7 +34,13 @@ def without_growing_lists(out: list[Piece]) -> tuple[list[Piece], int]:
     longest = 0
     at = 0
     count = len(out)
+    row_ends: dict[int, int] = {}  # where a first row of VALUES ends, and where the rows like it do
     while at < count:
+        if at in row_ends:
+            if kept[-1][1] != SQUASHED:
+                kept.append((True, SQUASHED))
+            at = row_ends.pop(at)
+            continue
         piece = out[at]
         kept.append(piece)
         at += 1
@@ -51,12 +57,10 @@ def without_growing_lists(out: list[Piece]) -> tuple[list[Piece], int]:
                     kept.append((True, SQUASHED))
                 at = end
         elif word == "values":
+            # The first row is walked like everything else: there may be lists in it.
             first_end, end = _rows(out, at)
             if end > first_end:
-                kept.extend(out[at:first_end])
-                if kept[-1][1] != SQUASHED:
-                    kept.append((True, SQUASHED))
-                at = end
+                row_ends[first_end] = end
     return kept, longest
 
 
