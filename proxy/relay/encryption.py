@@ -11,10 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 
+from proxy.relay.tls import why
 from proxy.wire.startup import MIN_STARTUP_LENGTH, DirectTLS, GSSENCRequest, SSLRequest, read_startup
+
+log = logging.getLogger(__name__)
 
 ACCEPT, REFUSE = b"S", b"N"
 
@@ -33,6 +40,46 @@ class Opening:
 
 class DropError(Exception):
     """This connection ends without a word; the message is the counter."""
+
+
+async def adopt(
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    seconds: float,
+    make: Callable[[Opening, float], asyncio.Protocol],
+) -> str:
+    """Make a transport of an accepted socket, encrypted if the client wants it so.
+
+    ``make`` gives the protocol for how the client begins and what is left of ``seconds``. Returns the counter
+    of what went wrong, and the socket is closed then; empty when it was adopted.
+    """
+    deadline = monotonic() + seconds
+    adopted = False
+    try:
+        async with asyncio.timeout(seconds):
+            begins = await opening(sock)
+        left = max(0.001, deadline - monotonic())
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: make(begins, left),
+            sock,
+            ssl=context if begins.tls else None,
+            ssl_handshake_timeout=left if begins.tls else None,
+        )
+        adopted = True
+    except DropError as dropped:
+        return str(dropped)
+    except TimeoutError:
+        return "handshake.timeout"
+    except ssl.SSLError as error:
+        # Whatever a stranger says; the reason matters to whoever sets certificates up.
+        log.info("TLS with a client failed: %s", why(error))
+        return "tls.handshake_failed"
+    except OSError:
+        return "handshake.abandoned"
+    finally:
+        if not adopted:
+            sock.close()
+    return ""
 
 
 async def opening(sock: socket.socket) -> Opening:

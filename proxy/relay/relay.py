@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import logging
 import socket
-import ssl
 from collections.abc import Coroutine, Sequence
 from secrets import token_bytes
 from time import monotonic
@@ -22,15 +21,15 @@ from proxy.relay.admission import Admission
 from proxy.relay.cancel import AwaitingCancel, CancelRelay
 from proxy.relay.cancelkeys import CancelKeys
 from proxy.relay.connector import BINDING_CHECK_FAILED, ClientHop, Connector, Server
-from proxy.relay.encryption import DropError, opening
+from proxy.relay.encryption import adopt
 from proxy.relay.handshake import Dialling, Handshake
 from proxy.relay.login import LoginSide
-from proxy.relay.origin import HeaderError, Network, Origin, is_from, read_origin
+from proxy.relay.origin import HeaderError, Network, is_from, read_origin
 from proxy.relay.session import ClientSide, Link
 from proxy.relay.settings import Limits, ListenTLS, Upstream
 from proxy.relay.sockets import is_encrypted
 from proxy.relay.tap import TapFactory, session_tap
-from proxy.relay.tls import Replaceable, why
+from proxy.relay.tls import Replaceable
 from proxy.relay.tls_listen import replaceable
 from proxy.relay.upstream import UpstreamError
 from proxy.wire.errors import error_response
@@ -134,42 +133,17 @@ class Relay:
                 return
         # A unix socket is never encrypted, as in PostgreSQL.
         if self._shown is not None and sock.family != socket.AF_UNIX:
-            await self._adopt_encrypted(sock, self._shown.current.context, client)
+            counter = await adopt(
+                sock,
+                self._shown.current.context,
+                self.limits.handshake,
+                lambda begins, left: Handshake(self, begins.head, left, client, begins.direct),
+            )
+            if counter:
+                self.count(counter)
             return
         with contextlib.suppress(OSError):  # gone already
             await loop.connect_accepted_socket(lambda: Handshake(self, origin=client), sock)
-
-    async def _adopt_encrypted(
-        self, sock: socket.socket, context: ssl.SSLContext, client: Origin | None
-    ) -> None:
-        """As ``_adopt``, for a listener that offers TLS."""
-        loop = asyncio.get_running_loop()
-        deadline = monotonic() + self.limits.handshake
-        adopted = False
-        try:
-            async with asyncio.timeout(self.limits.handshake):
-                begins = await opening(sock)
-            left = max(0.001, deadline - monotonic())
-            await loop.connect_accepted_socket(
-                lambda: Handshake(self, begins.head, left, client, begins.direct),
-                sock,
-                ssl=context if begins.tls else None,
-                ssl_handshake_timeout=left if begins.tls else None,
-            )
-            adopted = True
-        except DropError as dropped:
-            self.count(str(dropped))
-        except TimeoutError:
-            self.count("handshake.timeout")
-        except ssl.SSLError as error:
-            # Whatever a stranger says; the reason matters to whoever sets certificates up.
-            self.count("tls.handshake_failed")
-            log.info("TLS with a client failed: %s", why(error))
-        except OSError:
-            self.count("handshake.abandoned")
-        finally:
-            if not adopted:
-                sock.close()
 
     # Certificates.
 
