@@ -49,8 +49,8 @@ class NativeBuildHook(BuildHookInterface[Any]):
     """hatchling finds it by its file's name."""
 
     def dependencies(self) -> list[str]:
-        """What compiling takes; nothing is fetched where it is not possible."""
-        return ["mypy[mypyc]>=1.16", "setuptools>=70"] if self._wanted("standard") else []
+        """What compiling takes (msgspec for its types); nothing is fetched where it is not possible."""
+        return ["mypy[mypyc]>=1.16", "setuptools>=70", "msgspec>=0.19,<1"] if self._wanted("standard") else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if not self._wanted(version):
